@@ -23,14 +23,13 @@ class Dsv4Error(Exception):
     exit_code: ClassVar[int]
     default_code: ClassVar[str]
 
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__("; ".join(problem.message for problem in problems))
-        self.problems = problems
-
-    @classmethod
-    def because(cls, message: str, *, where: str = "", fix: str = "", code: str = "") -> Dsv4Error:
-        """The failure with a single problem."""
-        return cls(Problem(code or cls.default_code, message, where, fix))
+    def __init__(self, *problems: Problem | str, where: str = "", fix: str = "", code: str = "") -> None:
+        """Take whole problems, or one message with its ``where``, ``fix`` and ``code``."""
+        self.problems: tuple[Problem, ...] = tuple(
+            Problem(code or self.default_code, problem, where, fix) if isinstance(problem, str) else problem
+            for problem in problems
+        )
+        super().__init__("; ".join(problem.message for problem in self.problems))
 
 
 class UsageError(Dsv4Error):
