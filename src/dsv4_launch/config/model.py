@@ -1,0 +1,205 @@
+"""What a user writes: the documented deployment and all that an operator sets about it.
+
+Validators reject and never assign; what follows from a config is decided in `dsv4_launch.plan.resolve`. Documented vLLM
+arguments are typed under vLLM's own names; any other argument of the config's vLLM version passes through `engine` and is
+checked against that version's flag table. ``indexer_cache_dtype`` is neutral: vLLM renamed the flag between versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from dsv4_launch.config.targets import DockerTarget, NativeTarget
+
+# Rust regexes: ASCII classes and no counted repeats (those make slow, huge automata); lengths are limits of their own.
+HUMAN_INT = r"^[0-9]+(\.[0-9]+)?[kKmMgGtT]?$"
+BYTES = r"^[0-9]+[bkmgBKMG]?$"
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=63)]
+EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+Repo = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=193)]
+Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$", max_length=100)]
+ImageName = Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9_./:@-]*$", max_length=255)]
+OneLine = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
+# vLLM reads 64k as 64,000 and 64K as 65,536 (vllm/engine/arg_utils.py, human_readable_int).
+HumanInt = Annotated[str, Field(pattern=HUMAN_INT, max_length=20)]
+Tokens = Annotated[int, Field(ge=1, le=2**40)]
+
+
+class Strict(BaseModel):
+    """Frozen, no unknown keys, no coercion: YAML already has types."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, defer_build=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class Model(Strict):
+    """A checkpoint that is not named by catalog key alone."""
+
+    repo: Repo | None = Field(None, description="Hugging Face repository, owner/name.")
+    revision: Revision | None = Field(
+        None, description="Commit, tag or branch of the repository; `dsv4 pin` writes the commit."
+    )
+    path: OneLine | None = Field(None, description="A local folder that holds the checkpoint, instead of a repository.")
+    variant: str | None = Field(
+        None, description="Catalog key whose facts hold for this checkpoint (layers, draft module, minimum vLLM)."
+    )
+
+
+class Parallel(Strict):
+    """The parallel layout. GPUs used = tensor x pipeline x data."""
+
+    tensor: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="--tensor-parallel-size.")
+    data: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="--data-parallel-size: engines with their own KV."
+    )
+    pipeline: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="--pipeline-parallel-size.")
+    expert: bool = Field(False, description="--enable-expert-parallel: experts are spread over tensor x data ranks.")
+
+
+class CompilationConfig(BaseModel):
+    """vLLM's --compilation-config; further keys of the version pass through and are checked against its schema."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, defer_build=True, hide_input_in_errors=True)
+
+    cudagraph_mode: Literal["NONE", "PIECEWISE", "FULL", "FULL_DECODE_ONLY", "FULL_AND_PIECEWISE"] | None = Field(
+        None, description="Which CUDA graphs are captured."
+    )
+    custom_ops: tuple[OneLine, ...] | None = Field(
+        None,
+        description="Custom ops switched on or off: `all` or `none`, then `+name` or `-name`.",
+    )
+    mode: Annotated[int, Field(ge=0, le=3)] | None = Field(None, description="Compilation mode, 0 (none) to 3 (vLLM).")
+
+
+class Engine(BaseModel):
+    """vLLM engine arguments under vLLM's own names. Any other argument of the version is allowed and checked."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", strict=True, defer_build=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+    kv_cache_dtype: OneLine | None = Field(None, description="KV cache type; the model needs fp8 before vLLM 0.30.0.")
+    indexer_cache_dtype: Literal["fp4", "fp8"] | None = Field(
+        None,
+        description="Type of the sparse-attention indexer's cache. fp4 needs a Blackwell datacenter GPU (sm_10x). "
+        "Neutral name: rendered as the flag that the vLLM version knows.",
+    )
+    block_size: Annotated[int, Field(ge=1, le=2**20)] | None = Field(None, description="Tokens of one KV cache block.")
+    max_model_len: Tokens | Literal["auto"] | HumanInt | None = Field(
+        None,
+        description="Longest request in tokens (prompt and reply); auto takes the longest that fits. 64k = 64,000.",
+    )
+    max_num_batched_tokens: Tokens | HumanInt | None = Field(
+        None, description="Most tokens of one scheduler step; KV memory is reserved in proportion."
+    )
+    max_num_seqs: Tokens | HumanInt | None = Field(None, description="Most requests of one scheduler step.")
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Fraction of each GPU's memory that vLLM takes, 0 to 1."
+    )
+    compilation_config: CompilationConfig | None = Field(None, description="Compilation and CUDA graph settings.")
+    tokenizer_mode: OneLine | None = Field(None, description="Tokenizer and chat template; deepseek_v4 for this model.")
+    tool_call_parser: OneLine | None = Field(None, description="Parser of tool calls; deepseek_v4 for this model.")
+    reasoning_parser: OneLine | None = Field(None, description="Parser of reasoning; deepseek_v4 for this model.")
+    enable_auto_tool_choice: bool | None = Field(None, description="Let the model decide to call tools.")
+    trust_remote_code: bool | None = Field(None, description="Run Python code that comes with the checkpoint.")
+
+
+class Server(Strict):
+    """Where clients reach the server."""
+
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$", max_length=253)] = Field(
+        "127.0.0.1", description="Address the endpoint is published on; a public one needs a key and a proxy."
+    )
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(8000, description="TCP port of the endpoint.")
+    served_model_name: OneLine | tuple[OneLine, ...] | None = Field(
+        None,
+        description="Name or names that clients ask for; the repository's name if unset.",
+    )
+    api_key_env: EnvName | None = Field(
+        None, description="Environment variable that holds the API key. The key itself never stands in a config."
+    )
+
+
+class Mount(Strict):
+    """One more folder or file of the host inside the container."""
+
+    source: OneLine = Field(description="Path on the host; ~ is the home folder of who launches.")
+    target: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f:,]*$")] = Field(
+        description="Absolute path in the container."
+    )
+    read_only: bool = Field(True, description="Mount it read-only.")
+
+
+class Container(Strict):
+    """What a container needs, whatever engine runs it."""
+
+    image: ImageName | None = Field(
+        None, description="Image by tag or digest; the vLLM version's official image if unset."
+    )
+    ipc: Literal["host", "private", "shareable"] = Field("host", description="IPC namespace (--ipc).")
+    shm_size: Annotated[str, Field(pattern=BYTES, max_length=20)] | None = Field(
+        None, description="Size of /dev/shm, such as 128g."
+    )
+    runtime: Literal["nvidia", "default"] = Field("nvidia", description="OCI runtime (--runtime).")
+    caches: bool = Field(True, description="Keep compile and kernel caches on the host, so that a restart is warm.")
+    mounts: tuple[Mount, ...] = Field((), description="Further mounts.")
+    ulimits: Mapping[Annotated[str, Field(pattern=r"^[a-z]+$", max_length=20)], Annotated[int, Field(ge=-1)]] = Field(
+        default_factory=dict, description="Resource limits (--ulimit), such as memlock: -1."
+    )
+
+
+class Secrets(Strict):
+    """Names of environment variables that hold secrets; never their values."""
+
+    hf_token: EnvName = Field("HF_TOKEN", description="Variable with the Hub token; used on the host to pull weights.")
+    pass_through: tuple[EnvName, ...] = Field(
+        (),
+        description="Variables handed to the server by name, from the environment of who launches.",
+    )
+
+
+class Start(Strict):
+    """How long a start may take."""
+
+    timeout_s: Annotated[int, Field(ge=1, le=86400)] = Field(
+        3600,
+        description="Seconds from launch to ready, and vLLM's own engine-ready deadline (its default 600 is short).",
+    )
+
+
+def _by_shape(value: Any) -> str:
+    return "table" if isinstance(value, Mapping | Model) else "key"
+
+
+class LaunchConfig(Strict):
+    """One deployment."""
+
+    name: Name = Field(description="Name of the deployment and of its container.")
+    model: Annotated[Annotated[str, Tag("key")] | Annotated[Model, Tag("table")], Discriminator(_by_shape)] = Field(
+        description="Catalog key (flash, flash-0731, …), or {repo:, revision:} or {path:}."
+    )
+    vllm: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+[A-Za-z0-9.+-]*$", max_length=64)] | None = Field(
+        None, description='vLLM release, quoted: "0.20.0". May be left out when container.image has it in its tag.'
+    )
+    gpu: str = Field(description="GPU type by catalog key (b200, h200, …), or cpu for a rehearsal.")
+    gpus: Literal["all"] | tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
+        "all",
+        description="GPUs to use: all, or a list of indices.",
+    )
+    parallel: Parallel = Field(default_factory=Parallel, description="Parallel layout.")
+    engine: Engine = Field(default_factory=Engine, description="vLLM engine arguments.")
+    env: Mapping[EnvName, Annotated[str, Field(max_length=4096, pattern=r"^[^\x00\n\r]*$")]] = Field(
+        default_factory=dict, description="Environment of the server. Never a secret: those go by name, in secrets."
+    )
+    server: Server = Field(default_factory=Server, description="The endpoint.")
+    container: Container = Field(default_factory=Container, description="Container options.")
+    target: Annotated[DockerTarget | NativeTarget, Field(discriminator="type")] = Field(
+        default_factory=lambda: DockerTarget(type="docker"), description="Where it runs: docker or native."
+    )
+    secrets: Secrets = Field(default_factory=Secrets, description="Names of variables that hold secrets.")
+    start: Start = Field(default_factory=Start, description="Deadlines of a start.")
