@@ -1,8 +1,8 @@
 """What a user writes: the documented deployment and all that an operator sets about it.
 
 Validators reject and never assign; what follows from a config is decided in `dsv4_launch.plan.resolve`. Documented vLLM
-arguments are typed under vLLM's own names; any other argument of the config's vLLM version passes through `engine` and is
-checked against that version's flag table. ``indexer_cache_dtype`` is neutral: vLLM renamed the flag between versions.
+arguments are typed under vLLM's own names; any other argument of the config's vLLM version passes through `engine` and
+is checked against that version's flag table. ``indexer_cache_dtype`` is neutral: vLLM renamed the flag between versions.
 """
 
 from __future__ import annotations
@@ -18,12 +18,48 @@ from dsv4_launch.config.targets import DockerTarget, NativeTarget
 HUMAN_INT = r"^[0-9]+(\.[0-9]+)?[kKmMgGtT]?$"
 BYTES = r"^[0-9]+[bkmgBKMG]?$"
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=63)]
-EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
-Repo = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=193)]
-Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$", max_length=100)]
-ImageName = Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9_./:@-]*$", max_length=255)]
-OneLine = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
+NAME = r"^[a-z0-9][a-z0-9_.-]*$"
+ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+REPO = r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$"
+REVISION = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"
+IMAGE = r"^[a-z0-9][A-Za-z0-9_./:@-]*$"
+ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+VERSION = r"^[0-9]+\.[0-9]+[A-Za-z0-9.+-]*$"
+
+# The same forms in words, for messages.
+FORMS: Mapping[str, str] = {
+    HUMAN_INT: "a number with an optional unit (64k = 64,000, 64K = 65,536)",
+    BYTES: "a size such as 128g or 512m",
+    NAME: "lower-case letters, digits, and . _ - after the first",
+    ENV_NAME: "the name of an environment variable (letters, digits, _)",
+    REPO: "a repository, owner/name",
+    REVISION: "a commit, tag or branch",
+    IMAGE: "an image reference such as vllm/vllm-openai:v0.20.0",
+    ONE_LINE: "one line of text",
+    VERSION: 'a release such as "0.20.0"',
+}
+
+# vLLM's names of what has a field of ours elsewhere.
+RENAMED: Mapping[str, str] = {
+    "tensor_parallel_size": "parallel.tensor",
+    "data_parallel_size": "parallel.data",
+    "pipeline_parallel_size": "parallel.pipeline",
+    "enable_expert_parallel": "parallel.expert",
+    "host": "server.host",
+    "port": "server.port",
+    "served_model_name": "server.served_model_name",
+    "api_key": "server.api_key_env",
+    "hf_token": "secrets.hf_token",
+    "revision": "model.revision",
+    "model_tag": "model",
+}
+
+Name = Annotated[str, Field(pattern=NAME, max_length=63)]
+EnvName = Annotated[str, Field(pattern=ENV_NAME, max_length=128)]
+Repo = Annotated[str, Field(pattern=REPO, max_length=193)]
+Revision = Annotated[str, Field(pattern=REVISION, max_length=100)]
+ImageName = Annotated[str, Field(pattern=IMAGE, max_length=255)]
+OneLine = Annotated[str, Field(min_length=1, max_length=4096, pattern=ONE_LINE)]
 # vLLM reads 64k as 64,000 and 64K as 65,536 (vllm/engine/arg_utils.py, human_readable_int).
 HumanInt = Annotated[str, Field(pattern=HUMAN_INT, max_length=20)]
 Tokens = Annotated[int, Field(ge=1, le=2**40)]
@@ -183,7 +219,7 @@ class LaunchConfig(Strict):
     model: Annotated[Annotated[str, Tag("key")] | Annotated[Model, Tag("table")], Discriminator(_by_shape)] = Field(
         description="Catalog key (flash, flash-0731, …), or {repo:, revision:} or {path:}."
     )
-    vllm: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+[A-Za-z0-9.+-]*$", max_length=64)] | None = Field(
+    vllm: Annotated[str, Field(pattern=VERSION, max_length=64)] | None = Field(
         None, description='vLLM release, quoted: "0.20.0". May be left out when container.image has it in its tag.'
     )
     gpu: str = Field(description="GPU type by catalog key (b200, h200, …), or cpu for a rehearsal.")

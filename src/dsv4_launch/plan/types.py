@@ -1,7 +1,7 @@
 """The plan: everything that follows from a config, decided, with the reason for each value.
 
-A plan is a frozen value that prints as JSON and comes back from it. It names no secret and nothing that only a host knows:
-those are placeholders (`dsv4_launch.values.Ref`) and names of environment variables.
+A plan is a frozen value that prints as JSON and comes back from it. It names no secret and nothing that only a host
+knows: those are placeholders (`dsv4_launch.values.Ref`) and names of environment variables.
 """
 
 from __future__ import annotations
