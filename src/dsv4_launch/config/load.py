@@ -1,0 +1,261 @@
+"""Text to config: YAML with a line number for every value, overrides, and errors that say where, what and what instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from dsv4_launch.config.explain import problems_of
+from dsv4_launch.config.model import LaunchConfig
+from dsv4_launch.errors import InputError, Problem
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
+
+Path = tuple[str | int, ...]
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]{1,3})?")
+_TAG = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where each value of a config was written."""
+
+    file: str
+    lines: Mapping[Path, int]
+    overridden: frozenset[Path] = frozenset()
+
+    def where(self, path: Path) -> str:
+        """``file:line`` of the value, or of the nearest table around it that is written."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.overridden:
+                return f"--set {'.'.join(map(str, path[:end]))}"
+            if path[:end] in self.lines and (end > 0 or not self.lines.get(path)):
+                return f"{self.file}:{self.lines[path[:end]]}"
+        return self.file
+
+    def wrote(self, path: Path) -> bool:
+        """True when the value itself stands in the file or an override."""
+        return path in self.lines or path in self.overridden
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A config and where its values come from."""
+
+    config: LaunchConfig
+    origins: Origins
+
+
+def load(text: str | bytes, file: str, overrides: Sequence[str] = ()) -> Loaded:
+    """The config that a YAML text holds, with ``path=value`` overrides applied on top.
+
+    Raises InputError with every problem found: ``file:line``, the wrong value, the nearest right name, what is allowed.
+    """
+    data, lines = parse(text, file)
+    overridden = frozenset(_override(data, item) for item in overrides)
+    origins = Origins(file, lines, overridden)
+    return Loaded(from_data(data, origins), origins)
+
+
+def from_data(data: Mapping[str, Any], origins: Origins) -> LaunchConfig:
+    """The config that plain data holds. Raises InputError with every problem."""
+    from pydantic import ValidationError
+
+    try:
+        return LaunchConfig.model_validate(data)
+    except ValidationError as error:
+        raise InputError(*problems_of(error, data, origins.where)) from None
+
+
+def to_data(config: LaunchConfig) -> dict[str, Any]:
+    """What was set, as plain data: lists, tables and scalars."""
+    data: dict[str, Any] = config.model_dump(mode="json", exclude_unset=True)
+    return data
+
+
+def dump(config: LaunchConfig) -> str:
+    """The config as YAML text; loading it gives an equal config."""
+    return yaml.safe_dump(to_data(config), sort_keys=False, allow_unicode=True, width=100)
+
+
+def parse(text: str | bytes, file: str) -> tuple[dict[str, Any], dict[Path, int]]:
+    """YAML text as plain data and the line of every value. Raises InputError."""
+    root = _compose(_decode(text, file), file)
+    lines: dict[Path, int] = {}
+    problems: list[Problem] = []
+    data = _build(root, (), lines, problems, set(), file)
+    if problems:
+        raise InputError(*dict.fromkeys(problems))
+    return data, lines
+
+
+def _decode(text: str | bytes, file: str) -> str:
+    if len(text) > MAX_BYTES:
+        raise InputError(
+            f"The config is {len(text):,} bytes; a launch config has a few thousand, and {MAX_BYTES:,} is the limit.",
+            where=file,
+            fix="Is this the right file?",
+        )
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = text[: error.start].count(b"\n") + 1
+            raise InputError(
+                f"The config is not UTF-8 text: byte {error.start} cannot be read.",
+                where=f"{file}:{line}",
+                fix="Save the file as UTF-8.",
+            ) from None
+    if not text.strip():
+        raise InputError(
+            "The config is empty.", where=file, fix="`dsv4 show --builtin flash-b200` prints one to start from."
+        )
+    return text
+
+
+def _compose(text: str, file: str) -> yaml.MappingNode:
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise InputError(
+            _yaml_says(text, line, error), where=f"{file}:{line}", fix=_yaml_fix(text, line, error)
+        ) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"The config is not YAML: {_first_line(error)}", where=file) from None
+    if not isinstance(node, yaml.MappingNode):
+        raise InputError(
+            "A config is a table of `key: value` lines; this is something else.",
+            where=f"{file}:{node.start_mark.line + 1 if node else 1}",
+            fix="`dsv4 schema` prints what a config may hold.",
+        )
+    return node
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _tab_indents(text: str, line: int) -> bool:
+    lines = text.splitlines()
+    return any(
+        "\t" in lines[n][: len(lines[n]) - len(lines[n].lstrip())] for n in (line - 1, line - 2) if 0 <= n < len(lines)
+    )
+
+
+def _yaml_says(text: str, line: int, error: yaml.MarkedYAMLError) -> str:
+    if _tab_indents(text, line):
+        return "The line is indented with a tab; YAML allows spaces only."
+    what = error.problem or error.context or "it cannot be read"
+    if "single document" in f"{error.context}{error.problem}" or "but found another document" in what:
+        return "The file holds more than one YAML document; a config is one."
+    return f"The config is not YAML: {what}."
+
+
+def _yaml_fix(text: str, line: int, error: yaml.MarkedYAMLError) -> str:
+    if _tab_indents(text, line):
+        return "Replace the tab by spaces."
+    if "another document" in f"{error.problem}":
+        return "Put each config in a file of its own."
+    return ""
+
+
+def _build(node: Any, path: Path, lines: dict[Path, int], problems: list[Problem], seen: set[int], file: str) -> Any:
+    line = node.start_mark.line + 1
+    lines.setdefault(path, line)
+    where = f"{file}:{line}"
+    if not isinstance(node, yaml.ScalarNode):
+        if id(node) in seen:
+            problems.append(
+                Problem(
+                    "input",
+                    "YAML anchors and aliases are not used in a config: one file says it all, in full.",
+                    where,
+                    "Write the values out.",
+                )
+            )
+            return None
+        seen.add(id(node))
+        if len(path) >= MAX_DEPTH:
+            problems.append(Problem("input", f"The config is nested more than {MAX_DEPTH} levels deep.", where))
+            return None
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node, where, problems)
+    if isinstance(node, yaml.SequenceNode):
+        return tuple(_build(item, (*path, n), lines, problems, seen, file) for n, item in enumerate(node.value))
+    data: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key_line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            problems.append(Problem("input", "A key must be a plain word.", f"{file}:{key_line}"))
+            continue
+        key = str(key_node.value)
+        if key in data:
+            problems.append(
+                Problem(
+                    "input",
+                    f"The key {'.'.join(map(str, (*path, key)))} stands twice; the first is on line {lines[(*path, key)]}.",
+                    f"{file}:{key_line}",
+                    "Keep one of them.",
+                )
+            )
+            continue
+        lines[(*path, key)] = key_line
+        data[key] = _build(value_node, (*path, key), lines, problems, seen, file)
+    return data
+
+
+def _scalar(node: yaml.ScalarNode, where: str, problems: list[Problem]) -> Any:
+    """Numbers in their plain decimal form only: YAML's octal, sexagesimal and 1_000 surprise people, so they stay text."""
+    text, tag = node.value, node.tag.removeprefix(_TAG)
+    if tag == "null":
+        return None
+    if tag == "bool":
+        return text.lower() in {"true", "yes", "on"}
+    if tag == "int" and _INT.fullmatch(text):
+        return int(text)
+    if tag == "float" and _FLOAT.fullmatch(text):
+        return float(text)
+    if tag in {"str", "int", "float", "timestamp", "value", "merge"}:
+        return text
+    problems.append(
+        Problem("input", f"The YAML tag {node.tag} is not allowed in a config.", where, "Write a plain value.")
+    )
+    return None
+
+
+def _override(data: dict[str, Any], item: str) -> Path:
+    """Apply one ``path=value`` to the data; the value is read as YAML. Returns the path."""
+    name, equals, text = item.partition("=")
+    keys = name.strip().split(".")
+    where = f"--set {item}"
+    if not equals or not all(keys):
+        raise InputError(
+            "An override is written path=value.", where=where, fix="For example --set engine.max_num_seqs=256."
+        )
+    table: Any = data
+    for key in keys[:-1]:
+        table = table.setdefault(key, {}) if isinstance(table, dict) else None
+        if table is None:
+            table = {}
+        if not isinstance(table, dict):
+            raise InputError(f"{name} is inside a value that is not a table.", where=where)
+    try:
+        value, _ = parse(f"value: {text}" if text.strip() else "value: ''", where)
+    except InputError as error:
+        raise InputError(*(Problem(p.code, p.message, where, p.fix) for p in error.problems)) from None
+    table[keys[-1]] = value["value"]
+    return tuple(keys)
