@@ -6,6 +6,7 @@ its mapping. That difference keeps an unread fact from ever counting as a passed
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -85,10 +86,12 @@ class Container(Part):
 
 
 class Docker(Part):
-    """The docker command line and the engine it talks to. All after `detail` is None unless `engine` is ready."""
+    """The docker command line and the engine it talks to. All after `detail` is None unless `engine` is ready.
+
+    `published`: which container holds a published port ("0.0.0.0:8000"), since a listening proxy does not say.
+    """
 
     cli_path: Text | None = None
-    cli_version: Text | None = None
     context: Text | None = None
     endpoint: Text | None = None
     engine: EngineState
@@ -105,6 +108,7 @@ class Docker(Part):
     cgroup_version: Text | None = None
     images: Mapping[str, Image | None] | None = None
     containers: Mapping[str, Container | None] | None = None
+    published: Mapping[str, Text] | None = None
 
 
 class Native(Part):
@@ -169,6 +173,23 @@ class Hub(Part):
     offline: bool | None = None
     endpoint: Text | None = None
     snapshots: Mapping[str, Snapshot | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to look at on a host. Nothing that is not asked for is looked at; names, never secrets, go in."""
+
+    gpus: bool = False
+    docker: bool = False
+    images: tuple[str, ...] = ()
+    containers: tuple[str, ...] = ()
+    label_prefix: str = "dsv4"
+    executable: str | None = None
+    paths: tuple[str, ...] = ()
+    ports: tuple[tuple[str, int], ...] = ()
+    hub_cache: str | None = None
+    repos: tuple[tuple[str, str | None], ...] = ()
+    token_env: str | None = None
 
 
 class HostFacts(Part):

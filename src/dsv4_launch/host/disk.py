@@ -1,0 +1,64 @@
+"""Free space and file system of a path that may not exist yet."""
+
+import os
+import re
+from pathlib import Path
+
+from dsv4_launch.facts import Disk
+from dsv4_launch.host.looking import CouldNotLook, Note, spell
+
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+def read_disk(path: str, note: Note) -> Disk:
+    """The file system under `path`, or under its nearest parent that exists.
+
+    Errors: CouldNotLook for a relative path, or where the file system does not answer.
+    """
+    wanted = Path(path)
+    if not wanted.is_absolute():
+        raise CouldNotLook(f"{path!r} is not an absolute path")
+    try:
+        found = next(parent for parent in (wanted, *wanted.parents) if _exists(parent)).resolve()
+        space = os.statvfs(found)
+    except OSError as error:
+        raise CouldNotLook(spell(error)) from error
+    mount_point, fs_type = None, None
+    try:
+        mount_point, fs_type = mount_of(str(found), MOUNTS.read_text(errors="replace"))
+    except OSError as error:
+        note(f"disks.{path}.fs_type", spell(error))
+    return Disk(
+        looked_at=str(found),
+        mount_point=mount_point,
+        fs_type=fs_type,
+        total_bytes=space.f_blocks * space.f_frsize,
+        free_bytes=space.f_bavail * space.f_frsize,
+        writable=os.access(found, os.W_OK),
+    )
+
+
+def mount_of(path: str, mountinfo: str) -> tuple[str | None, str | None]:
+    """Mount point and type of the file system that holds a path, from the text of /proc/self/mountinfo.
+
+    The deepest mount point wins, and of several on one point the last, which hides the others.
+    """
+    best: tuple[str | None, str | None] = (None, None)
+    for line in mountinfo.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields = before.split(" ")
+        if not separator or len(fields) < 5:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), fields[4])
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best[0] or ""):
+            best = (point, after.split(" ", 1)[0])
+    return best
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""The vllm executable on this machine, and its version without starting it: importing vLLM takes seconds."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from dsv4_launch.facts import Native
+from dsv4_launch.host.looking import Note, clean, spell
+
+ASK_S = 20.0
+_ASK = "import importlib.metadata as m; print(m.version('vllm'))"
+
+
+def read_native(executable: str, note: Note, env: Mapping[str, str] | None = None) -> Native:
+    """Where an executable is, and which vLLM it would run."""
+    known = os.environ if env is None else env
+    path = shutil.which(executable, path=known.get("PATH"))
+    version = None if path is None else _version(Path(path), note)
+    return Native(executable=executable, path=path, version=version, visible_devices=known.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _version(path: Path, note: Note) -> str | None:
+    python = interpreter(path)
+    # -P keeps the current folder off sys.path, so that a folder named vllm here is not asked instead.
+    command = [python, "-P", "-c", _ASK] if python else [str(path), "--version"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=False, errors="replace")
+    except (OSError, subprocess.SubprocessError) as error:
+        note("native.version", spell(error))
+        return None
+    found = re.findall(r"\d+(?:\.\d+)+[\w.+]*", done.stdout)
+    if done.returncode or not found:
+        last = (done.stderr.strip().splitlines() or ["it printed no version"])[-1]
+        note("native.version", clean(f"{command[0]} ended with {done.returncode}: {last}"))
+        return None
+    return clean(found[-1])
+
+
+def interpreter(script: Path) -> str | None:
+    """The Python that a console script starts: named in its first line, or in the second where pip wraps a long one."""
+    try:
+        with script.open("rb") as file:
+            lines = [line.decode("utf-8", "replace") for line in file.read(4096).splitlines()[:2]]
+    except OSError:
+        return None
+    if not lines or not lines[0].startswith("#!"):
+        return None
+    wrapped = re.match(r"""'''exec' "?([^"']+?python[\w.]*)"?\s""", lines[1]) if len(lines) > 1 else None
+    words = [wrapped.group(1)] if wrapped else lines[0][2:].split()
+    if not words or "python" not in Path(words[-1]).name:
+        return None
+    if Path(words[0]).name == "env":
+        return shutil.which(words[-1])
+    return words[0] if Path(words[0]).exists() else None
