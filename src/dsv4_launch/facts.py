@@ -123,6 +123,7 @@ class Native(Part):
 class Disk(Part):
     """The file system that holds an asked path (or its nearest existing parent, `looked_at`)."""
 
+    path: Text
     looked_at: Text
     mount_point: Text | None = None
     fs_type: Text | None = None
@@ -177,7 +178,10 @@ class Hub(Part):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to look at on a host. Nothing that is not asked for is looked at; names, never secrets, go in."""
+    """What to look at on a host. Nothing that is not asked for is looked at; names, never secrets, go in.
+
+    `paths` are (purpose, path): facts are kept by purpose, so that they can be judged where the path is another.
+    """
 
     gpus: bool = False
     docker: bool = False
@@ -185,7 +189,7 @@ class Request:
     containers: tuple[str, ...] = ()
     label_prefix: str = "dsv4"
     executable: str | None = None
-    paths: tuple[str, ...] = ()
+    paths: tuple[tuple[str, str], ...] = ()
     ports: tuple[tuple[str, int], ...] = ()
     hub_cache: str | None = None
     repos: tuple[tuple[str, str | None], ...] = ()
@@ -195,7 +199,7 @@ class Request:
 class HostFacts(Part):
     """All that was learned about a host.
 
-    Keys: `disks` by asked path, `ports` by "host:port", `hub.snapshots` by "repo" or "repo@revision".
+    Keys: `disks` by purpose ("weights", "caches", "docker"), `ports` by "host:port", `hub.snapshots` by "repo" or "repo@revision".
     """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION

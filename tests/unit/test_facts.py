@@ -53,7 +53,7 @@ def everything() -> HostFacts:
         driver=Driver(version="580.95.05", cuda_version="13.0"),
         docker=docker,
         native=Native(executable="vllm", path="/v/bin/vllm", version="0.20.0"),
-        disks={"/data": Disk(looked_at="/data", total_bytes=10, free_bytes=5), "/none": None},
+        disks={"weights": Disk(path="/data/x", looked_at="/data", total_bytes=10, free_bytes=5), "caches": None},
         ports={"127.0.0.1:8000": Port(free=False, pid=9, process="nginx")},
         system=System(os="Debian", cpu_flags=("avx512f",)),
         hub=Hub(token_present=True, snapshots={"a/b": Snapshot(size_bytes=3, complete=False, missing=("x",))}),
@@ -136,7 +136,7 @@ def test_an_unknown_key_of_our_own_schema_is_a_spelling_mistake() -> None:
         ({"schema_version": "1"}, "f.json: schema_version"),
         ({"schema_version": True}, "f.json: schema_version"),
         ({"schema_version": 0}, "f.json: schema_version"),
-        ({"disks": {"/data": {"looked_at": "/data"}}}, "f.json: disks./data.total_bytes"),
+        ({"disks": {"weights": {"path": "/d", "looked_at": "/d"}}}, "f.json: disks.weights.total_bytes"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_path(change: dict[str, Any], where: str) -> None:

@@ -10,7 +10,7 @@ from dsv4_launch.host.looking import CouldNotLook, Note, spell
 MOUNTS = Path("/proc/self/mountinfo")
 
 
-def read_disk(path: str, note: Note) -> Disk:
+def read_disk(purpose: str, path: str, note: Note) -> Disk:
     """The file system under `path`, or under its nearest parent that exists.
 
     Errors: CouldNotLook for a relative path, or where the file system does not answer.
@@ -27,8 +27,9 @@ def read_disk(path: str, note: Note) -> Disk:
     try:
         mount_point, fs_type = mount_of(str(found), MOUNTS.read_text(errors="replace"))
     except OSError as error:
-        note(f"disks.{path}.fs_type", spell(error))
+        note(f"disks.{purpose}.fs_type", spell(error))
     return Disk(
+        path=path,
         looked_at=str(found),
         mount_point=mount_point,
         fs_type=fs_type,

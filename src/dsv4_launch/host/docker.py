@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dsv4_launch.facts import Container, Docker, EngineState, Image, Request
+from dsv4_launch.facts import Container, Disk, Docker, EngineState, Image, Request
+from dsv4_launch.host.disk import read_disk
 from dsv4_launch.host.endpoint import Endpoint, find_endpoint
 from dsv4_launch.host.looking import CouldNotLook, Note, clean, spell
 
@@ -53,9 +54,22 @@ def connect(endpoint: Endpoint, timeout_s: float = CALL_S) -> Any:
     )
 
 
-def read_docker(request: Request, note: Note, env: Mapping[str, str] | None = None) -> Docker:
-    """The engine that the docker command line would use here."""
+def read_docker(request: Request, note: Note, env: Mapping[str, str] | None = None) -> tuple[Docker, Disk | None]:
+    """The engine that the docker command line would use here, and the disk of its images where that is this machine's."""
     known = os.environ if env is None else env
+    engine = read_engine(request, note, known)
+    if engine.data_root is None or not (engine.endpoint or "").startswith("unix://"):
+        note("disks.docker", "the engine's images are not on a disk that can be seen here")
+        return engine, None
+    try:
+        return engine, read_disk("docker", engine.data_root, note)
+    except CouldNotLook as error:
+        note("disks.docker", str(error))
+        return engine, None
+
+
+def read_engine(request: Request, note: Note, known: Mapping[str, str]) -> Docker:
+    """The engine by itself."""
     cli = shutil.which("docker", path=known.get("PATH"))
     try:
         endpoint = find_endpoint(known)

@@ -40,7 +40,7 @@ def read_gpus(note: Note) -> tuple[tuple[Gpu, ...], Driver]:
         try:
             count = int(pynvml.nvmlDeviceGetCount())
         except pynvml.NVMLError as error:
-            raise CouldNotLook(f"NVML cannot count the GPUs: {spell(error)}") from error
+            raise CouldNotLook(f"NVML cannot count the GPUs: {clean(error)}") from error
         if count > MAX_GPUS:
             raise CouldNotLook(f"NVML says that there are {count} GPUs, which cannot be")
         return tuple(_read_gpu(pynvml, index, note) for index in range(count)), driver
@@ -55,7 +55,7 @@ def _read_gpu(nvml: Any, index: int, note: Note) -> Gpu:
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
     except Exception as error:
-        note(f"gpus.{index}", spell(error))
+        note(f"gpus.{index}", _spell(error))
         return Gpu(index=index)
     total, free = _memory(nvml, handle, index, note)
     fabric_state, fabric_status = ask("fabric_state", lambda: _fabric(nvml, handle)) or (None, None)
@@ -78,8 +78,12 @@ def _ask(note: Note, path: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except Exception as error:  # pynvml raises more than NVMLError: undecodable names, struct surprises
-        note(path, spell(error))
+        note(path, _spell(error))
         return None
+
+
+def _spell(error: Exception) -> str:
+    return f"NVML says: {clean(error)}" if type(error).__module__ == "pynvml" else spell(error)
 
 
 def _init_reason(nvml: Any, error: Any) -> str:
@@ -92,7 +96,7 @@ def _init_reason(nvml: Any, error: Any) -> str:
         ),
         nvml.NVML_ERROR_NO_PERMISSION: "this user may not talk to the NVIDIA driver",
     }
-    return reasons.get(error.value, f"NVML does not start: {spell(error)}")
+    return reasons.get(error.value, f"NVML does not start: {clean(error)}")
 
 
 def _cuda(number: int) -> str:

@@ -74,23 +74,23 @@ def _looks(request: Request) -> list[_Look]:
     if request.gpus:
         looks.append(_Look(("gpus", "driver"), nvml.read_gpus))
     if request.docker:
-        looks.append(_Look(("docker",), lambda note: (docker.read_docker(request, note),)))
+        looks.append(_Look(("docker", "disks:docker"), lambda note: docker.read_docker(request, note)))
     executable = request.executable
     if executable is not None:
         looks.append(_Look(("native",), lambda note: (native.read_native(executable, note),)))
     if request.repos or request.hub_cache is not None or request.token_env is not None:
         looks.append(_Look(("hub",), lambda note: (hub.read_hub(request, note),)))
-    for path in request.paths:
-        looks.append(_Look((f"disks:{path}",), partial(_disk, path)))
+    for purpose, path in request.paths:
+        looks.append(_Look((f"disks:{purpose}",), partial(_disk, purpose, path)))
     for host, port in request.ports:
         looks.append(_Look((f"ports:{host}:{port}",), partial(_port, host, port)))
     return looks
 
 
-def _disk(path: str, note: Note) -> tuple[Any, ...]:
+def _disk(purpose: str, path: str, note: Note) -> tuple[Any, ...]:
     from dsv4_launch.host import disk
 
-    return (disk.read_disk(path, note),)
+    return (disk.read_disk(purpose, path, note),)
 
 
 def _port(host: str, port: int, _note: Note) -> tuple[Any, ...]:

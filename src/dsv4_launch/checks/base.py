@@ -1,0 +1,113 @@
+"""What a check is: one function that judges a plan against the facts of a host, and says nothing when all is well."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypeVar
+
+from dsv4_launch.facts import Gpu, HostFacts
+from dsv4_launch.plan.types import Plan
+
+Severity: TypeAlias = Literal["error", "warning"]
+T = TypeVar("T")
+
+
+class Unknown(Exception):
+    """A fact that a check needs was not read; the text says why. What is unknown is never passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault: what was found, and what to do about it. Together they make one sentence."""
+
+    found: str
+    fix: str
+
+    @property
+    def message(self) -> str:
+        """The one sentence."""
+        return f"{self.found}: {self.fix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a check looks at."""
+
+    plan: Plan
+    facts: HostFacts
+
+    def known(self, value: T | None, path: str) -> T:
+        """A fact that must have been read. Raises Unknown, with the reason that the facts give for its dotted path."""
+        if value is None:
+            raise Unknown(f"{path} is not known ({self.facts.why(path)})")
+        return value
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Indices of the GPUs that will be used. A native server also obeys the caller's CUDA_VISIBLE_DEVICES."""
+        gpus, native = self.plan.gpus, self.facts.native
+        listed = native.visible_devices if native is not None and self.plan.target == "native" else None
+        if listed is None or gpus.visible != "all":
+            return gpus.used
+        by_uuid = {gpu.uuid: gpu.index for gpu in self.facts.gpus or ()}
+        names = [name.strip() for name in listed.split(",") if name.strip()]
+        indices = [int(name) if name.isdigit() else by_uuid.get(name, -1) for name in names]
+        return tuple(indices[: gpus.count]) if len(indices) >= gpus.count else tuple(indices)
+
+    @property
+    def used_gpus(self) -> tuple[Gpu, ...]:
+        """Those of the used GPUs that are there. Raises Unknown when the GPUs were not read."""
+        there = {gpu.index: gpu for gpu in self.known(self.facts.gpus, "gpus")}
+        return tuple(there[index] for index in self.used if index in there)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A registered check. It runs only after all that it `requires` have passed."""
+
+    code: str
+    title: str
+    explain: str
+    severity: Severity
+    requires: tuple[str, ...]
+    applies: Callable[[Plan], bool]
+    judge: Callable[[Context], Finding | None]
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(
+    code: str,
+    *,
+    requires: tuple[str, ...] = (),
+    severity: Severity = "error",
+    applies: Callable[[Plan], bool] = lambda _plan: True,
+) -> Callable[[Callable[[Context], Finding | None]], Callable[[Context], Finding | None]]:
+    """Register a check: its docstring's first line is the title, the rest what `--explain` prints."""
+
+    def register(judge: Callable[[Context], Finding | None]) -> Callable[[Context], Finding | None]:
+        if code in CHECKS:
+            raise ValueError(f"two checks are called {code}")
+        title, _, explain = (inspect.getdoc(judge) or "").partition("\n")
+        if not title:
+            raise ValueError(f"check {code} has no docstring")
+        CHECKS[code] = Check(code, title.rstrip("."), explain.strip(), severity, requires, applies, judge)
+        return judge
+
+    return register
+
+
+def on_gpus(plan: Plan) -> bool:
+    """For checks that mean nothing in a rehearsal on the CPU."""
+    return plan.gpus.count > 0
+
+
+def on_docker(plan: Plan) -> bool:
+    """For checks of the container engine."""
+    return plan.target == "docker"
+
+
+def on_native(plan: Plan) -> bool:
+    """For checks of the vLLM installation of this machine."""
+    return plan.target == "native"

@@ -1,0 +1,110 @@
+"""The container engine: there, reachable, able to hand out GPUs, and the name free."""
+
+from dsv4_launch.checks.base import Context, Finding, check, on_docker
+from dsv4_launch.facts import Docker
+from dsv4_launch.plan.types import Plan
+
+RUNNING = ("running", "restarting", "paused")
+# Labels of ours begin with it; a container without one is somebody else's.
+LABEL_PREFIX = "dsv4"
+
+
+def _gpus_in_docker(plan: Plan) -> bool:
+    return on_docker(plan) and plan.gpus.count > 0
+
+
+@check("CTR001", applies=on_docker)
+def docker_installed(context: Context) -> Finding | None:
+    """The docker command line is installed: it creates the container."""
+    if _docker(context).cli_path is not None:
+        return None
+    return Finding("There is no `docker` on PATH", "install Docker Engine, or use `--target native`")
+
+
+@check("CTR002", applies=on_docker)
+def engine_reachable(context: Context) -> Finding | None:
+    """The Docker engine answers."""
+    docker = _docker(context)
+    if docker.engine == "ready":
+        return None
+    at = f"{docker.endpoint or 'its address'}{f' (context {docker.context})' if docker.context else ''}"
+    detail = docker.detail or "no reason given"
+    if docker.engine == "denied":
+        fix = "join the docker group (`sudo usermod -aG docker $USER`, then log in again), or run as root"
+        return Finding(f"The Docker engine at {at} refuses this user: {detail}".replace(": ", ", ", 1), fix)
+    if docker.engine == "down":
+        fix = "start it (`sudo systemctl start docker`), or correct DOCKER_HOST or the docker context"
+        return Finding(f"The Docker engine at {at} is not running, {detail}", fix)
+    return Finding(f"The Docker engine at {at} cannot be asked, {detail}", "see that `docker version` works")
+
+
+@check("CTR003", requires=("CTR002",), applies=_gpus_in_docker)
+def gpus_in_containers(context: Context) -> Finding | None:
+    """The engine can hand GPUs to a container: by the nvidia runtime, its hook, or CDI.
+
+    `--runtime=nvidia` needs a runtime of that name (NVIDIA Container Toolkit). `--gpus` by itself needs the toolkit's
+    hook, or a CDI specification of the GPUs.
+    """
+    docker = _docker(context)
+    runtimes = context.known(docker.runtimes, "docker.runtimes")
+    fix = "install the NVIDIA Container Toolkit, then `sudo nvidia-ctk runtime configure --runtime=docker` and restart docker"
+    if context.plan.container.runtime == "nvidia":
+        if "nvidia" in runtimes:
+            return None
+        return Finding(f"The Docker engine has no runtime `nvidia` (it has {', '.join(runtimes)})", fix)
+    by_cdi = any(name.startswith("nvidia.com/gpu") for name in docker.cdi_devices or ())
+    if "nvidia" in runtimes or docker.gpu_hook_path is not None or by_cdi:
+        return None
+    return Finding("The Docker engine has neither the nvidia runtime nor its hook nor a CDI specification of GPUs", fix)
+
+
+@check("CTR004", requires=("CTR002",), severity="warning", applies=on_docker)
+def image_here(context: Context) -> Finding | None:
+    """The image is on this machine, so that the start does not wait for a registry."""
+    images = context.known(_docker(context).images, "docker.images")
+    ref = context.plan.container.image
+    if ref not in images:
+        context.known(None, f"docker.images.{ref}")
+    if images[ref] is not None:
+        return None
+    if context.plan.rehearsal:
+        return Finding(
+            f"The image {ref} is not here and no registry has it", "build it with `scripts/rig`, or name another"
+        )
+    return Finding(f"The image {ref} is not here yet", "`dsv4 serve` pulls it first, which takes a while")
+
+
+@check("CTR005", requires=("CTR002",), applies=on_docker)
+def name_free(context: Context) -> Finding | None:
+    """No other container has the deployment's name.
+
+    A container of ours that has stopped is no obstacle: the launch replaces it.
+    """
+    containers = context.known(_docker(context).containers, "docker.containers")
+    name = context.plan.name
+    if name not in containers:
+        context.known(None, f"docker.containers.{name}")
+    container = containers[name]
+    if container is None:
+        return None
+    ours = any(label.startswith(LABEL_PREFIX) for label in container.labels)
+    if not ours:
+        found = f"The name {name} belongs to a container that dsv4 did not make ({container.state})"
+        return Finding(found, f"rename the deployment, or remove it with `docker rm {name}` if nobody needs it")
+    if container.state not in RUNNING:
+        return None
+    return Finding(f"{name} is {container.state} already", f"see `dsv4 status {name}`, or `dsv4 stop {name}` first")
+
+
+@check("CTR006", requires=("CTR002",), severity="warning", applies=on_docker)
+def engine_is_local(context: Context) -> Finding | None:
+    """The engine is on this machine, which the other checks look at."""
+    endpoint = context.known(_docker(context).endpoint, "docker.endpoint")
+    if endpoint.startswith(("unix://", "npipe://")):
+        return None
+    found = f"The Docker engine is reached over {endpoint}, so GPUs, disks and ports seen here may not be its own"
+    return Finding(found, "run dsv4 on that machine, or unset DOCKER_HOST")
+
+
+def _docker(context: Context) -> Docker:
+    return context.known(context.facts.docker, "docker")

@@ -1,0 +1,127 @@
+"""Judge a plan against the facts of a host: every check once, in the order of what they require."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from dsv4_launch.checks import container, driver, engine, gpu, memory, model, network, storage  # noqa: F401 - they register
+from dsv4_launch.checks.base import CHECKS, Check, Context, Finding, Severity, Unknown
+from dsv4_launch.errors import Problem, UsageError
+from dsv4_launch.facts import HostFacts
+from dsv4_launch.plan.types import Plan
+from dsv4_launch.values import nearest
+
+Status = Literal["passed", "failed", "ignored", "not checked", "not applicable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one check. `why`: the reason that it was ignored or not checked. `blocked_by`: a check before it."""
+
+    code: str
+    title: str
+    severity: Severity
+    status: Status
+    finding: Finding | None = None
+    why: str = ""
+    blocked_by: str = ""
+
+    @property
+    def message(self) -> str:
+        """One sentence: the finding, or why there is no verdict, or the title."""
+        if self.finding is not None:
+            return self.finding.message
+        return f"{self.title}: not checked, {self.why}" if self.status == "not checked" else self.title
+
+    def problem(self) -> Problem:
+        """The result as part of an error."""
+        where = f"check {self.code}"
+        if self.finding is not None:
+            return Problem(self.code, self.finding.found, where, self.finding.fix)
+        return Problem(self.code, self.message, where, f"See to it, or --skip {self.code}=REASON if you know better.")
+
+
+def examine(plan: Plan, facts: HostFacts, skips: Mapping[str, str] | None = None) -> tuple[Result, ...]:
+    """Every check's result. A check whose requirements have not passed is not checked.
+
+    `skips` maps codes to reasons: what such a check finds (or could not read) is recorded as ignored, and what requires
+    it goes on. Errors: UsageError for a code that does not exist.
+    """
+    ignored = dict(skips or {})
+    for code in ignored:
+        if code not in CHECKS:
+            guess = nearest(code, CHECKS)
+            raise UsageError(
+                Problem("usage", f"There is no check {code}.", "--skip", f"Did you mean {guess}?" if guess else "")
+            )
+    context = Context(plan, facts)
+    results: dict[str, Result] = {}
+    for one in _in_order(CHECKS.values()):
+        results[one.code] = _judge(one, context, ignored.get(one.code), results)
+    return tuple(results.values())
+
+
+def blocking(results: Iterable[Result]) -> tuple[Result, ...]:
+    """The results that forbid a launch: faults, and what could not be read, of severity error.
+
+    A check that waits for another is left out: the other one is the news.
+    """
+    return tuple(
+        result
+        for result in results
+        if result.severity == "error"
+        and (result.status == "failed" or (result.status == "not checked" and not result.blocked_by))
+    )
+
+
+def warnings(results: Iterable[Result]) -> tuple[Result, ...]:
+    """The faults that do not forbid a launch, those that were ignored among them."""
+    return tuple(
+        result
+        for result in results
+        if (result.status == "failed" and result.severity == "warning")
+        or (result.status == "ignored" and result.finding is not None)
+    )
+
+
+def parse_skips(texts: Iterable[str]) -> dict[str, str]:
+    """`CODE=REASON` texts as a mapping. Errors: UsageError for a text without a reason."""
+    skips = {}
+    for text in texts:
+        code, _, reason = text.partition("=")
+        if not code.strip() or not reason.strip():
+            fix = "Write --skip CODE=REASON; the reason stands in every report."
+            raise UsageError(Problem("usage", f"--skip {text!r} gives no reason.", "--skip", fix))
+        skips[code.strip().upper()] = reason.strip()
+    return skips
+
+
+def _judge(one: Check, context: Context, reason: str | None, results: Mapping[str, Result]) -> Result:
+    def result(status: Status, finding: Finding | None = None, why: str = "", blocked_by: str = "") -> Result:
+        return Result(one.code, one.title, one.severity, status, finding, why, blocked_by)
+
+    if not one.applies(context.plan):
+        return result("not applicable")
+    for code in one.requires:
+        if results[code].status in ("failed", "not checked"):
+            return result("not checked", why=f"{code} has not passed", blocked_by=code)
+    try:
+        finding = one.judge(context)
+    except Unknown as unknown:
+        return result("not checked", why=str(unknown)) if reason is None else result("ignored", why=reason)
+    if finding is None:
+        return result("passed")
+    return result("failed", finding) if reason is None else result("ignored", finding, reason)
+
+
+def _in_order(checks: Iterable[Check]) -> list[Check]:
+    """Requirements first, else as registered. A requirement that does not exist, or a circle, is a bug of ours."""
+    waiting = {one.code: one for one in checks}
+    ordered: dict[str, Check] = {}
+    while waiting:
+        ready = [one for one in waiting.values() if all(code in ordered for code in one.requires)]
+        if not ready:
+            raise ValueError(f"these checks require what does not exist, or each other: {sorted(waiting)}")
+        for one in ready:
+            ordered[one.code] = waiting.pop(one.code)
+    return list(ordered.values())

@@ -1,0 +1,161 @@
+"""The GPUs that the plan will use: there, of the configured type, enough, whole and nobody else's."""
+
+from collections import Counter
+
+from dsv4_launch.checks.base import Context, Finding, check, on_gpus
+from dsv4_launch.facts import Gpu, GpuProcess
+from dsv4_launch.plan.types import Plan
+
+ELSEWHERE = (
+    "run this on the node; `dsv4 validate` judges a config in CI without GPUs, `dsv4 rehearse` runs it on the CPU"
+)
+
+
+@check("GPU001", applies=on_gpus)
+def gpus_present(context: Context) -> Finding | None:
+    """NVIDIA GPUs are there and NVML shows them.
+
+    NVML is the driver's own library (libnvidia-ml.so.1). Without it, or when it does not start, nothing else about the
+    GPUs can be told, and vLLM would not find them either.
+    """
+    needs = f"the plan needs {wanted(context.plan)}"
+    facts = context.facts
+    if facts.gpus is None and "gpus" in facts.problems:
+        return Finding(f"No GPU can be used here ({facts.why('gpus')}), {needs}", ELSEWHERE)
+    if not context.known(facts.gpus, "gpus"):
+        return Finding(f"The NVIDIA driver is here but shows no GPU, {needs}", ELSEWHERE)
+    return None
+
+
+@check("GPU002", requires=("GPU001",), applies=on_gpus)
+def gpu_type(context: Context) -> Finding | None:
+    """The GPUs are exactly of the configured type.
+
+    Names are compared whole: NVIDIA GB200, NVIDIA B300 SXM6 AC and a MIG device are no B200s. Only the GPUs that will
+    be used count.
+    """
+    names = context.plan.gpus.names
+    others: Counter[str] = Counter()
+    for gpu in context.used_gpus:
+        name = context.known(gpu.name, f"gpus.{gpu.index}.name")
+        if name not in names:
+            others[name] += 1
+    if not others:
+        return None
+    found = " and ".join(f"{count} {name}" for name, count in others.items())
+    if any(" MIG " in name for name in others):
+        return Finding(
+            f"Found {found}, MIG slices and not whole GPUs of type {names[0]}", "turn MIG off, or use another node"
+        )
+    fix = "set `gpu:` to what is here (see `dsv4 render-cmd` for what that changes), or run it on a node that has them"
+    return Finding(f"Found {found}, the plan is for {context.plan.gpus.count} {names[0]}", fix)
+
+
+@check("GPU003", requires=("GPU001",), applies=on_gpus)
+def enough_gpus(context: Context) -> Finding | None:
+    """There are as many GPUs as the parallel layout needs."""
+    gpus = context.known(context.facts.gpus, "gpus")
+    plan = context.plan
+    if len(context.used_gpus) >= plan.gpus.count:
+        return None
+    kinds = {gpu.name or "GPU" for gpu in gpus}
+    found = f"Found {len(gpus)} {kinds.pop() if len(kinds) == 1 else 'GPUs'}"
+    if plan.gpus.visible != "all":
+        found += f", and of the configured gpus {list(plan.gpus.visible)} only {len(context.used_gpus)} exist"
+    elif len(context.used) < plan.gpus.count:
+        found += f", and CUDA_VISIBLE_DEVICES shows {len(context.used)} of them"
+    fix = "use a node with more GPUs, or a smaller `parallel:` layout"
+    return Finding(f"{found}, the plan needs {plan.gpus.count} ({layout(plan)})", fix)
+
+
+@check("GPU004", requires=("GPU002",), applies=on_gpus)
+def compute_capability(context: Context) -> Finding | None:
+    """The compute capability is the one that the kernels were chosen for."""
+    for gpu in context.used_gpus:
+        has = context.known(gpu.compute_capability, f"gpus.{gpu.index}.compute_capability")
+        if has != context.plan.gpus.compute_capability:
+            found = f"GPU {gpu.index} ({gpu.name}) reports compute capability {has}"
+            wants = context.plan.gpus.compute_capability
+            return Finding(f"{found}, the plan is made for {wants}", "correct `gpu:`, or use another node")
+    return None
+
+
+@check("GPU005", requires=("GPU002",), applies=on_gpus)
+def mig_off(context: Context) -> Finding | None:
+    """MIG is off: tensor parallelism needs whole GPUs."""
+    on = [g.index for g in context.used_gpus if context.known(g.mig_mode, f"gpus.{g.index}.mig_mode") == "enabled"]
+    if not on:
+        return None
+    fix = f"as root: `nvidia-smi -i {_numbers(on)} -mig 0`, then reset the GPUs or reboot"
+    return Finding(f"MIG is on on {_gpus(on)}, the plan needs whole GPUs", fix)
+
+
+@check("GPU006", requires=("GPU002",), applies=on_gpus)
+def gpus_idle(context: Context) -> Finding | None:
+    """No other process holds memory of the GPUs that will be used."""
+    busy: list[int] = []
+    holders: dict[int, GpuProcess] = {}
+    for gpu in context.used_gpus:
+        for process in context.known(gpu.processes, f"gpus.{gpu.index}.processes"):
+            busy.append(gpu.index)
+            holders[process.pid] = process
+    if not busy:
+        return None
+    shown = ", ".join(_process(process) for process in list(holders.values())[:4])
+    more = f" and {len(holders) - 4} more" if len(holders) > 4 else ""
+    return Finding(
+        f"{_gpus(busy)} {'is' if len(set(busy)) == 1 else 'are'} held by {shown}{more}", _free_fix(context, busy)
+    )
+
+
+@check("FAB001", requires=("GPU002",), applies=lambda plan: plan.gpus.count > 1)
+def fabric_ready(context: Context) -> Finding | None:
+    """The NVLink fabric of the GPUs is set up.
+
+    On NVSwitch nodes CUDA fails with `Error 802: system not yet initialized` until the fabric manager has registered
+    the GPUs, while nvidia-smi looks healthy. The state that NVML gives decides; hosts without NVSwitch have none.
+    """
+    open_state = {
+        gpu.index: context.known(gpu.fabric_state, f"gpus.{gpu.index}.fabric_state") for gpu in context.used_gpus
+    }
+    waiting = [index for index, state in open_state.items() if state in ("not started", "in progress")]
+    if not waiting:
+        return None
+    state = open_state[waiting[0]]
+    fix = "start nvidia-fabricmanager in the driver's own version (HGX B200 also needs the ib_umad and mlx5_ib modules)"
+    return Finding(f"The NVLink fabric of {_gpus(waiting)} is {state}, so CUDA would fail with error 802", fix)
+
+
+def wanted(plan: Plan) -> str:
+    """What a plan needs, in words."""
+    return f"{plan.gpus.count} {plan.gpus.names[0] if plan.gpus.names else plan.gpus.key}"
+
+
+def layout(plan: Plan) -> str:
+    """The parallel layout in words: those dimensions that multiply to the GPU count."""
+    sizes = {name: plan.parallel.get(name, 1) for name in ("tensor", "pipeline", "data")}
+    shown = [f"{name} parallel {size}" for name, size in sizes.items() if size > 1 or name != "pipeline"]
+    return " × ".join(shown)
+
+
+def _free_fix(context: Context, busy: list[int]) -> str:
+    gpus: tuple[Gpu, ...] = context.facts.gpus or ()
+    free = [g.index for g in gpus if g.name in context.plan.gpus.names and g.processes == () and g.index not in busy]
+    count = context.plan.gpus.count
+    if len(free) >= count:
+        return f"stop them, or set `gpus: {free[:count]}`, which are free"
+    return "stop them, or use another node"
+
+
+def _process(process: GpuProcess) -> str:
+    used = "" if process.used_mib is None else f", {process.used_mib / 1024:.0f} GiB"
+    return f"{process.name or 'a process'} (pid {process.pid}{used})"
+
+
+def _gpus(indices: list[int]) -> str:
+    unique = sorted(set(indices))
+    return f"GPU {unique[0]}" if len(unique) == 1 else f"GPUs {_numbers(unique)}"
+
+
+def _numbers(indices: list[int]) -> str:
+    return ",".join(str(index) for index in sorted(set(indices)))

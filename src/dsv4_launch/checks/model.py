@@ -1,0 +1,18 @@
+"""The right to fetch the checkpoint."""
+
+from dsv4_launch.checks.base import Context, Finding, check
+from dsv4_launch.checks.storage import snapshot
+
+
+@check("MDL001", applies=lambda plan: plan.model.gated and not plan.model.local)
+def hub_token(context: Context) -> Finding | None:
+    """A Hub token is there when a gated checkpoint has to be fetched. Its value is never looked at."""
+    cached = snapshot(context)
+    if cached is not None and cached.complete:
+        return None
+    hub = context.known(context.facts.hub, "hub")
+    if context.known(hub.token_present, "hub.token_present"):
+        return None
+    name, repo = context.plan.hf_token_env, context.plan.model.repo
+    fix = f"accept its terms at https://huggingface.co/{repo}, then `export {name}=…` or `hf auth login`"
+    return Finding(f"{repo} is gated, and there is no Hub token here (neither {name} nor a token file)", fix)
