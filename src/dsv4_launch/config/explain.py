@@ -51,15 +51,11 @@ def _field_path(loc: tuple[str | int, ...], data: Any) -> Path:
     """The part of a pydantic location that is in the data; union branches and validators are not."""
     path: list[str | int] = []
     for n, step in enumerate(loc):
-        if isinstance(data, Mapping) and step in data:
+        if _holds(data, step):
             data = data[step]
-        elif isinstance(data, tuple | list) and isinstance(step, int) and step < len(data):
-            data = data[step]
+            path.append(step)
         elif isinstance(data, Mapping) and n == len(loc) - 1:
             return (*path, step)  # a missing field, or a bad key
-        else:
-            continue
-        path.append(step)
     return tuple(path)
 
 
@@ -81,7 +77,9 @@ def _problem(path: Path, details: list[Any], data: Any, where: Callable[[Path], 
         return Problem("input", f"{name} is not a name that is allowed there.", where(path))
     allowed = listed(dict.fromkeys(_allowed(detail) for detail in details))
     verb = "must" if allowed.startswith("have ") else "must be"
-    return Problem("input", f"{name} is {_shown(value)}; it {verb} {allowed}.", where(path), _fix(path, value, details))
+    return Problem(
+        "input", f"{name} is {_shown(value, path)}; it {verb} {allowed}.", where(path), _fix(path, value, details)
+    )
 
 
 def _allowed(detail: Any) -> str:
@@ -136,13 +134,14 @@ def _elsewhere(name: str) -> str:
     wanted = name.replace("-", "_")
     if wanted in model.RENAMED:
         return model.RENAMED[wanted]
-    tables = {**_TABLES, "engine": model.Engine, "target": targets.DockerTarget}
+    tables: dict[str, type[BaseModel]] = {**_TABLES, "engine": model.Engine, "target": targets.DockerTarget}
     return next((f"{key}.{wanted}".lstrip(".") for key, table in tables.items() if wanted in table.model_fields), "")
 
 
 def _describe(path: Path) -> str:
     """The description of a field, as help."""
-    table: type[BaseModel] | None = {**_TABLES, "engine": model.Engine}.get(".".join(map(str, path[:-1])))
+    tables: dict[str, type[BaseModel]] = {**_TABLES, "engine": model.Engine}
+    table = tables.get(".".join(map(str, path[:-1])))
     if table is None or not path or path[-1] not in table.model_fields:
         return ""
     return table.model_fields[str(path[-1])].description or ""
@@ -150,16 +149,21 @@ def _describe(path: Path) -> str:
 
 def _value_at(data: Any, path: Path) -> Any:
     for step in path:
-        if isinstance(data, Mapping) and step in data:
-            data = data[step]
-        elif isinstance(data, tuple | list) and isinstance(step, int) and step < len(data):
-            data = data[step]
-        else:
+        if not _holds(data, step):
             return None
+        data = data[step]
     return data
 
 
-def _shown(value: Any) -> str:
+def _holds(data: Any, step: str | int) -> bool:
+    if isinstance(data, tuple | list):
+        return isinstance(step, int) and step < len(data)
+    return isinstance(data, Mapping) and step in data
+
+
+def _shown(value: Any, path: Path) -> str:
+    if path[:1] in {("secrets",), ("env",)} and isinstance(value, str):
+        return "a text that is not shown here"  # someone may have pasted the secret itself
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, tuple | list):

@@ -1,4 +1,4 @@
-"""Text to config: YAML with a line number for every value, overrides, and errors that say where, what and what instead."""
+"""Text to config: YAML with a line number for every value, overrides, errors that say where, what and what instead."""
 
 from __future__ import annotations
 
@@ -105,10 +105,11 @@ def _decode(text: str | bytes, file: str) -> str:
             fix="Is this the right file?",
         )
     if isinstance(text, bytes):
+        raw = text
         try:
-            text = text.decode("utf-8-sig")
+            text = raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = text[: error.start].count(b"\n") + 1
+            line = raw[: error.start].count(b"\n") + 1
             raise InputError(
                 f"The config is not UTF-8 text: byte {error.start} cannot be read.",
                 where=f"{file}:{line}",
@@ -204,14 +205,9 @@ def _build(node: Any, path: Path, lines: dict[Path, int], problems: list[Problem
             continue
         key = str(key_node.value)
         if key in data:
-            problems.append(
-                Problem(
-                    "input",
-                    f"The key {'.'.join(map(str, (*path, key)))} stands twice; the first is on line {lines[(*path, key)]}.",
-                    f"{file}:{key_line}",
-                    "Keep one of them.",
-                )
-            )
+            name, first = ".".join(map(str, (*path, key))), lines[(*path, key)]
+            message = f"The key {name} stands twice; the first is on line {first}."
+            problems.append(Problem("input", message, f"{file}:{key_line}", "Keep one of them."))
             continue
         lines[(*path, key)] = key_line
         data[key] = _build(value_node, (*path, key), lines, problems, seen, file)
@@ -219,7 +215,7 @@ def _build(node: Any, path: Path, lines: dict[Path, int], problems: list[Problem
 
 
 def _scalar(node: yaml.ScalarNode, where: str, problems: list[Problem]) -> Any:
-    """Numbers in their plain decimal form only: YAML's octal, sexagesimal and 1_000 surprise people, so they stay text."""
+    """Numbers in plain decimal form only: YAML's octal, sexagesimal and 1_000 surprise people, so they stay text."""
     text, tag = node.value, node.tag.removeprefix(_TAG)
     if tag == "null":
         return None

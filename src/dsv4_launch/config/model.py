@@ -1,8 +1,8 @@
 """What a user writes: the documented deployment and all that an operator sets about it.
 
-Validators reject and never assign; what follows from a config is decided in `dsv4_launch.plan.resolve`. Documented vLLM
-arguments are typed under vLLM's own names; any other argument of the config's vLLM version passes through `engine` and
-is checked against that version's flag table. ``indexer_cache_dtype`` is neutral: vLLM renamed the flag between versions.
+Validators reject and never assign; what follows from a config is decided in `dsv4_launch.plan.resolve`. Documented
+vLLM arguments are typed under vLLM's own names; any other argument of the config's vLLM version passes through `engine`
+and is checked against that version's flag table. ``indexer_cache_dtype`` is neutral: vLLM renamed the flag.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Data files of the catalog; read through `dsv4_launch.catalog.read`."""

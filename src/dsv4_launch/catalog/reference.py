@@ -1,0 +1,34 @@
+"""The documented deployment, as data: the order of its arguments, and why our container options differ from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from dsv4_launch.catalog.read import table
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """Container options that the page prints, ours in their place, and why."""
+
+    words: tuple[str, ...]
+    ours: tuple[str, ...]
+    why: str
+
+
+@lru_cache
+def argument_order() -> dict[str, int]:
+    """Position of each vLLM argument on the page, by dest or dotted name."""
+    return {name: position for position, name in enumerate(table("reference")["arguments"])}
+
+
+@lru_cache
+def deviations() -> tuple[Deviation, ...]:
+    """Every deviation from the page's container options."""
+    return tuple(Deviation(tuple(row["words"]), tuple(row["ours"]), row["why"]) for row in table("reference")["option"])
+
+
+def source() -> str:
+    """What the documented deployment was read from."""
+    return str(table("reference")["source"])

@@ -1,0 +1,112 @@
+"""Commands that answer from a config alone: no GPU, no vLLM, no docker, no network."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dsv4_launch.cli import options, show
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("render-cmd")(render_cmd)
+    app.command("validate")(validate)
+    app.command("plan")(plan)
+    app.command("schema")(schema)
+
+
+def render_cmd(
+    config: options.Config = None,
+    target: options.TargetOption = None,
+    form: Annotated[
+        options.Format, typer.Option("--format", help="shell: one option a line; json: the argv array.")
+    ] = options.Format.shell,
+    overrides: options.Overrides = None,
+    output: options.OutputOption = options.Output.human,
+) -> int:
+    """Print the exact command that `serve` runs: paste-safe in any POSIX shell, no secret in it.
+
+    The same on every machine: what only a host knows, such as its home folder, is a shell expansion
+    (json: a placeholder).
+
+    Example: dsv4 render-cmd flash-b200 --format oneline
+    """
+    from dsv4_launch.cli.configs import load_config
+    from dsv4_launch.plan.resolve import resolve
+    from dsv4_launch.targets import render, shell
+
+    rendered = render(resolve(load_config(config, overrides, target)))
+    if output is options.Output.json:
+        show.envelope(
+            "render-cmd",
+            0,
+            {"argv": rendered.command.argv, "env": rendered.command.env, "shell": shell.oneline(rendered)},
+        )
+        return 0
+    writers = {
+        options.Format.shell: shell.multiline,
+        options.Format.oneline: shell.oneline,
+        options.Format.json: shell.as_json,
+    }
+    show.say(writers[form](rendered))
+    return 0
+
+
+def validate(
+    configs: Annotated[
+        list[str], typer.Argument(metavar="CONFIG…", help="Files, folders (walked), globs, built-in names.")
+    ],
+    overrides: options.Overrides = None,
+    output: Annotated[
+        options.CheckOutput, typer.Option("--output", help="human, json, or github: annotations with file and line.")
+    ] = options.CheckOutput.human,
+) -> int:
+    """Check configs: names, values, the flags of their vLLM release, and what model and GPU cannot do.
+
+    Every problem of every file is printed. Needs no GPU, no vLLM, no docker and no network, so it belongs into CI.
+
+    Exit 0: all are valid. 3: an input is not valid. 4: valid, but no vLLM or GPU can do it.
+
+    Example: dsv4 validate configs/ --output github
+    """
+    from dsv4_launch.cli.validating import validate_all
+
+    return validate_all(configs, overrides or [], output)
+
+
+def plan(
+    config: options.Config = None,
+    target: options.TargetOption = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say for every value why it has it.")] = False,
+    overrides: options.Overrides = None,
+    output: options.OutputOption = options.Output.human,
+) -> int:
+    """Print the resolved plan: what will run, and with --explain why, and where it differs from the documented page."""
+    from dsv4_launch.cli.configs import load_config
+    from dsv4_launch.cli.planning import show_plan
+    from dsv4_launch.plan.resolve import resolve
+
+    resolved = resolve(load_config(config, overrides, target))
+    if output is options.Output.json:
+        show.envelope("plan", 0, resolved)
+    else:
+        show_plan(resolved, explain=explain)
+    return 0
+
+
+def schema(
+    output: options.OutputOption = options.Output.human,
+) -> int:
+    """Print the JSON Schema of a config, for editors and other tools."""
+    import json
+
+    from dsv4_launch.config.model import LaunchConfig
+
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **LaunchConfig.model_json_schema()}
+    if output is options.Output.json:
+        show.envelope("schema", 0, document)
+    else:
+        show.say(json.dumps(document, indent=2, ensure_ascii=False))
+    return 0

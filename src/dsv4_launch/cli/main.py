@@ -1,0 +1,89 @@
+"""The ``dsv4`` program: its commands, and the one place where failures become text and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dsv4_launch.cli import config_commands, show
+from dsv4_launch.errors import BUG_EXIT_CODE, Dsv4Error, Problem
+
+app = typer.Typer(
+    name="dsv4",
+    help="Put DeepSeek-V4-Flash into production with vLLM: one typed config in, a healthy endpoint out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_commands.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        show.say(f"dsv4 {version('dsv4-launch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Put DeepSeek-V4-Flash into production with vLLM: one typed config in, a healthy endpoint out."""
+
+
+def run() -> None:
+    """Entry point: run the command line and exit with its code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command line; returns its exit code."""
+    try:
+        result = app(arguments, prog_name="dsv4", standalone_mode=False)
+    except Dsv4Error as error:
+        return _failed(error.problems, error.exit_code, arguments)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left; Python would complain on exit
+        return 0
+    except Exception as error:
+        return _typer_failed(error, arguments) if hasattr(error, "format_message") else _bug(error, arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _failed(problems: tuple[Problem, ...], exit_code: int, arguments: list[str]) -> int:
+    if _wants_json(arguments):
+        show.envelope(_command(arguments), exit_code, None, problems)
+    else:
+        for problem in problems:
+            show.problem(problem)
+    return exit_code
+
+
+def _typer_failed(error: Exception, arguments: list[str]) -> int:
+    """A wrong command line, in typer's words."""
+    message = error.format_message()  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    hint = f"`{context.command_path} --help` shows how." if context else "`dsv4 --help` lists the commands."
+    return _failed((Problem("usage", message, fix=hint),), 2, arguments)
+
+
+def _bug(error: Exception, arguments: list[str]) -> int:
+    """A fault of ours: the traceback goes to a file, and a text to report it with is printed."""
+    from dsv4_launch.cli.bug import report
+
+    return _failed((report(error, arguments),), BUG_EXIT_CODE, arguments)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--output=json" in before or ["--output", "json"] in [before[n : n + 2] for n in range(len(before))]
+
+
+def _command(arguments: list[str]) -> str:
+    return next((argument for argument in arguments if not argument.startswith("-")), "")

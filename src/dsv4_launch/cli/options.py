@@ -1,0 +1,63 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Optional
+
+import typer
+
+
+class Output(StrEnum):
+    """How results are printed."""
+
+    human = "human"
+    json = "json"
+
+
+class CheckOutput(StrEnum):
+    """How the findings of a validation are printed."""
+
+    human = "human"
+    json = "json"
+    github = "github"
+
+
+class TargetName(StrEnum):
+    """Where a deployment runs."""
+
+    docker = "docker"
+    native = "native"
+
+
+class Format(StrEnum):
+    """How a command is written."""
+
+    shell = "shell"
+    oneline = "oneline"
+    json = "json"
+
+
+Config = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads the annotation at run time
+    typer.Argument(
+        metavar="CONFIG",
+        help="A config file, or the name of a built-in one. Default: flash-b200, the documented deployment.",
+        show_default=False,
+    ),
+]
+Name = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(metavar="NAME", help="Name of the deployment. Default: flash-b200.", show_default=False),
+]
+Overrides = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", metavar="PATH=VALUE", help="Override one value, as in --set engine.max_num_seqs=256."),
+]
+TargetOption = Annotated[
+    Optional[TargetName],  # noqa: UP045
+    typer.Option("--target", help="Run in docker or natively, instead of the config's own target."),
+]
+OutputOption = Annotated[
+    Output, typer.Option("--output", help="Print for people or, as one JSON envelope, for scripts.")
+]

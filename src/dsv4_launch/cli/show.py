@@ -1,0 +1,65 @@
+"""Saying it: results on stdout, everything else on stderr, one JSON envelope for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dsv4_launch.errors import Problem
+from dsv4_launch.values import to_data
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ENVELOPE_VERSION = 1
+
+
+def say(text: str = "") -> None:
+    """A line of result, on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """A line that is no result, on stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def problem(found: Problem, level: str = "error") -> None:
+    """One problem for a person: what, where, what next; on stderr."""
+    note(f"{level}: {clean(found.message)}")
+    if found.where:
+        note(f"  --> {clean(found.where)}")
+    if found.fix:
+        note(f"  hint: {clean(found.fix)}")
+
+
+def envelope(command: str, exit_code: int, data: Any = None, errors: Sequence[Problem] = ()) -> None:
+    """The one JSON value that a script gets, on stdout."""
+    say(
+        json.dumps(
+            {
+                "version": ENVELOPE_VERSION,
+                "command": command,
+                "status": "ok" if exit_code == 0 else "error",
+                "exit_code": exit_code,
+                "data": to_data(data),
+                "errors": [to_data(error) for error in errors],
+            },
+            ensure_ascii=False,
+        )
+    )
+
+
+def clean(text: str) -> str:
+    """Text from outside without control characters: it cannot move the cursor, colour or clear a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that obeys NO_COLOR and is plain when not a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)

@@ -1,0 +1,99 @@
+"""`dsv4 validate`: every problem of every config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsv4_launch.cli import options, show
+from dsv4_launch.cli.configs import expand, read
+from dsv4_launch.config.load import load
+from dsv4_launch.errors import ImpossibleError, InputError, Problem, most_basic
+from dsv4_launch.plan.resolve import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found in one config."""
+
+    file: str
+    ok: bool
+    exit_code: int
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def validate_all(arguments: Sequence[str], overrides: Sequence[str], output: options.CheckOutput) -> int:
+    """Judge every config that the arguments name, print the verdicts, return the exit code."""
+    verdicts: list[Verdict] = []
+    for argument in arguments:
+        try:
+            found = expand([argument])
+        except InputError as error:
+            verdicts.append(Verdict(argument, False, error.exit_code, error.problems, ()))
+            continue
+        seen = {verdict.file for verdict in verdicts}
+        verdicts += [_judge(path, shown, overrides) for path, shown in found if shown not in seen]
+    exit_code = most_basic(verdict.exit_code for verdict in verdicts)
+    _PRINTERS[output](verdicts, exit_code)
+    return exit_code
+
+
+def _judge(path: Path, shown: str, overrides: Sequence[str]) -> Verdict:
+    try:
+        plan = resolve(load(read(path, shown), shown, overrides))
+    except (InputError, ImpossibleError) as error:
+        return Verdict(shown, False, error.exit_code, error.problems, ())
+    warnings = tuple(
+        Problem("notice", f"{n.subject}: {n.why}.", n.source or shown) for n in plan.notices if n.kind == "warning"
+    )
+    return Verdict(shown, True, 0, (), warnings)
+
+
+def _human(verdicts: Sequence[Verdict], _exit_code: int) -> None:
+    for verdict in verdicts:
+        for warning in verdict.warnings:
+            show.problem(warning, "warning")
+        for error in verdict.errors:
+            show.problem(error)
+        if verdict.ok:
+            show.say(f"{verdict.file}: valid")
+    bad = sum(not verdict.ok for verdict in verdicts)
+    if bad:
+        errors = sum(len(verdict.errors) for verdict in verdicts)
+        show.note(f"{bad} of {len(verdicts)} configs not valid, {errors} problem{'s' if errors != 1 else ''}")
+
+
+def _json(verdicts: Sequence[Verdict], exit_code: int) -> None:
+    errors = [error for verdict in verdicts for error in verdict.errors]
+    show.envelope("validate", exit_code, {"files": verdicts}, errors)
+
+
+def _github(verdicts: Sequence[Verdict], _exit_code: int) -> None:
+    for verdict in verdicts:
+        for level, problems in (("error", verdict.errors), ("warning", verdict.warnings)):
+            for problem in problems:
+                show.say(_annotation(level, problem, verdict.file))
+
+
+def _annotation(level: str, problem: Problem, file: str) -> str:
+    name, colon, line = problem.where.rpartition(":")
+    at = (name, line) if colon and line.isdigit() else (file, "1")
+    text = f"{problem.message} {problem.fix}".strip()
+    return f"::{level} file={_property(at[0])},line={at[1]},title={_property(problem.code)}::{_escaped(text)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+
+
+_PRINTERS = {
+    options.CheckOutput.human: _human,
+    options.CheckOutput.json: _json,
+    options.CheckOutput.github: _github,
+}

@@ -1,0 +1,70 @@
+"""What a container sees of the host, and the environment of the server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from dsv4_launch.catalog.caches import caches
+from dsv4_launch.catalog.gpus import Gpu
+from dsv4_launch.config.model import LaunchConfig
+from dsv4_launch.plan.settings import Settings
+from dsv4_launch.plan.types import Bind, Variable
+from dsv4_launch.values import Ref, Word, host_path, joined
+
+Where = Callable[[tuple[str | int, ...]], str]
+
+_WEIGHTS = "/root/.cache/huggingface"
+_CACHES = "/root/.cache/dsv4"
+_MODEL = "/model"
+
+_SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|APIKEY|API_KEY|ACCESS_KEY|CREDENTIALS?)$")
+_SECRET_VALUE = re.compile(r"^(hf_|sk-|ghp_|github_pat_|nvapi-)[A-Za-z0-9_-]{16,}$")
+
+
+def looks_like_a_secret(name: str, value: str) -> bool:
+    """True when a variable's name, or a value by its well-known prefix, is that of a secret."""
+    return bool((name and value and _SECRET_NAME.search(name.upper())) or _SECRET_VALUE.match(value))
+
+
+def binds(config: LaunchConfig, gpu: Gpu, image: str, model: Word | None) -> tuple[Bind, ...]:
+    """The mounts of the container: weights or a local model, the caches, what the config adds.
+
+    The cache folder is named after image and GPU type: kernels that were compiled for another one must not be found.
+    """
+    found: list[Bind] = []
+    if model is None:
+        found.append(Bind(Ref("hf_home"), _WEIGHTS, read_only=False, purpose="weights"))
+    else:
+        found.append(Bind(model, _MODEL, read_only=True, purpose="model"))
+    if config.container.caches:
+        key = re.sub(r"[^a-zA-Z0-9.]+", "-", image.rsplit("/", 1)[-1])
+        folder = joined(Ref("dsv4_cache"), f"/caches/{key}-{gpu.key}")
+        found.append(Bind(folder, _CACHES, read_only=False, purpose="caches"))
+    found += [Bind(host_path(m.source), m.target, m.read_only, "extra") for m in config.container.mounts]
+    return tuple(found)
+
+
+def environment(config: LaunchConfig, settled: Settings, where: Where) -> tuple[Variable, ...]:
+    """The server's environment: settled variables, caches in a container, then secrets by name."""
+    found = {
+        name.removeprefix("env."): Variable(name.removeprefix("env."), str(s.value), s.why, s.source)
+        for name, s in settled.items()
+        if name.startswith("env.")
+    }
+    if config.target.type == "docker" and config.container.caches:
+        for cache in caches():
+            found.setdefault(
+                cache.variable, Variable(cache.variable, f"{_CACHES}/{cache.directory}", cache.why, cache.source)
+            )
+    if config.target.type == "native" and isinstance(config.gpus, tuple):
+        visible = ",".join(map(str, config.gpus))
+        found["CUDA_VISIBLE_DEVICES"] = Variable("CUDA_VISIBLE_DEVICES", visible, "the config's gpus", where(("gpus",)))
+    if config.server.api_key_env:
+        why = "the API key, by name: vLLM reads it from its environment, never from a command line"
+        found["VLLM_API_KEY"] = Variable(
+            "VLLM_API_KEY", None, why, where(("server", "api_key_env")), env_from=config.server.api_key_env
+        )
+    for name in config.secrets.pass_through:
+        found[name] = Variable(name, None, "a secret, by name", where(("secrets", "pass_through")), env_from=name)
+    return tuple(found.values())

@@ -1,0 +1,94 @@
+"""The cascade: a config's values and the rules, settled name by name, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dsv4_launch.catalog.rules import Rule, applies, rules
+from dsv4_launch.config.model import LaunchConfig
+from dsv4_launch.plan.types import Notice
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One settled value: what, why it has it, where that was said, and whether the config itself says so."""
+
+    value: Any
+    why: str
+    source: str
+    explicit: bool = False
+
+
+Settings = Mapping[str, Setting]
+
+_TABLES = ("parallel", "server", "container", "start", "engine")
+
+
+def written(config: LaunchConfig, where: Callable[[Path], str]) -> dict[str, Setting]:
+    """Every value of a config by its path, defaults of our own schema included. An explicit null is left out."""
+    settled: dict[str, Setting] = {"gpus": _setting(config, ("gpus",), config.gpus, where)}
+    for table in _TABLES:
+        part = getattr(config, table)
+        # What the config wrote comes first and in its own order: arguments that the page does not have keep it.
+        names = [*part.model_fields_set, *(n for n in type(part).model_fields if n not in part.model_fields_set)]
+        if table == "engine":
+            names = [n for n in names if n in part.model_fields_set]
+        for name in names:
+            value = getattr(part, name)
+            if value is not None:
+                settled[f"{table}.{name}"] = _setting(part, (table, name), value, where)
+    for name, value in config.env.items():
+        settled[f"env.{name}"] = _setting(config, ("env", name), value, where)
+    return settled
+
+
+def _setting(part: Any, path: Path, value: Any, where: Callable[[Path], str]) -> Setting:
+    if path[0] == "env" or path[-1] in part.model_fields_set:
+        return Setting(_plain(value), "the config says so", where(path), explicit=True)
+    return Setting(_plain(value), "default of the config", "")
+
+
+def _plain(value: Any) -> Any:
+    """Nested config tables as plain data, without what was not set."""
+    return value.model_dump(exclude_unset=True) if hasattr(value, "model_dump") else value
+
+
+def settle(
+    settled: dict[str, Setting], facts: Mapping[str, str], values: Mapping[str, Any]
+) -> tuple[dict[str, Setting], tuple[Notice, ...]]:
+    """Apply every rule that matches the facts, in order. ``values`` are what ``$path`` may take besides settings."""
+    settled = dict(settled)
+    notices: dict[str, Notice] = {}
+    for rule in rules():
+        if not applies(rule.when, facts):
+            continue
+        for name, value in rule.default.items():
+            if name not in settled or not settled[name].explicit:
+                settled[name] = Setting(_taken(value, settled, values), rule.why, rule.source)
+        for name, value in rule.set.items():
+            new = _taken(value, settled, values)
+            _note(notices, settled.get(name), name, new, rule)
+            settled[name] = Setting(new, rule.why, rule.source)
+        for name in rule.drop:
+            for gone in [n for n in settled if n == name or n.startswith(f"{name}.")]:
+                _note(notices, settled[gone], gone, None, rule)
+                del settled[gone]
+    return settled, tuple(notices.values())
+
+
+def _note(notices: dict[str, Notice], old: Setting | None, name: str, new: Any, rule: Rule) -> None:
+    if old is None or not old.explicit or old.value == new:
+        return
+    outcome = "left out" if new is None else f"{new} instead of {old.value}"
+    notices[name] = Notice("override", f"{name}: {outcome}", rule.why, old.source)
+
+
+def _taken(value: Any, settled: Settings, values: Mapping[str, Any]) -> Any:
+    if isinstance(value, str) and value.startswith("$"):
+        name = value[1:]
+        return values[name] if name in values else settled[name].value
+    return value

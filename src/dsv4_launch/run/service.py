@@ -1,0 +1,69 @@
+"""What every way of running has in common: a service that was seen, and the calls that act on it.
+
+A *driver* runs services of one target. What it needs to find them again lies with the service (container labels, or the
+native state folder), never in this process: a colleague on the same machine sees the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from dsv4_launch.values import Command
+
+Life = Literal["running", "exited", "created", "restarting", "paused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One service as its driver sees it now.
+
+    ``digest`` and ``config`` say what was launched; ``exit_code`` and ``error`` are set once it has exited. ``stopped`` is
+    true when the exit was asked for (``dsv4 stop``). Times are ISO 8601 UTC.
+    """
+
+    name: str
+    target: Literal["docker", "native"]
+    life: Life
+    digest: str
+    config: Mapping[str, Any]
+    user: str
+    base_url: str
+    created: str
+    started: str = ""
+    finished: str = ""
+    exit_code: int | None = None
+    error: str = ""
+    out_of_memory: bool = False
+    stopped: bool = False
+    restarts: int = 0
+    pid: int = 0
+    image: str = ""
+    # True for a container or process of this name that dsv4 did not create.
+    foreign: bool = False
+
+
+class Driver(Protocol):
+    """The calls that act on services of one target. Each raises HostError or ToolError, with the fix."""
+
+    def find(self, name: str) -> Seen | None:
+        """The service of this name, or None."""
+
+    def all(self) -> list[Seen]:
+        """Every service that dsv4 created here."""
+
+    def create(self, name: str, command: Command, environ: Mapping[str, str]) -> None:
+        """Create and start the service. ``command`` is filled in; ``environ`` holds the secrets that it names.
+
+        Raises ToolError when the tool refuses, HostError with code ``name-taken`` when another creation won.
+        """
+
+    def logs(self, name: str, *, follow: bool, tail: int | None) -> Iterator[str]:
+        """Log lines, oldest first, without line ends; with ``follow`` until the service exits."""
+
+    def stop(self, name: str, timeout_s: float) -> None:
+        """Ask the server to stop, wait, then force it; the whole process tree is gone afterwards."""
+
+    def remove(self, name: str) -> None:
+        """Forget a stopped service: nothing of it is left behind but caches and weights."""
