@@ -21,8 +21,6 @@ MAX_PROBLEMS: Final = 20
 
 Text = Annotated[str, Field(max_length=4096)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Pid = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Origin = Literal["probed", "recorded", "constructed"]
 EngineState = Literal["ready", "down", "denied", "error"]
 
 
@@ -37,7 +35,7 @@ class Part(BaseModel):
 class GpuProcess(Part):
     """A process that holds memory of a GPU. `used_mib` is None where the driver does not tell (containers, MIG)."""
 
-    pid: Pid
+    pid: Count
     name: Text | None = None
     used_mib: Count | None = None
 
@@ -124,6 +122,7 @@ class Disk(Part):
     """The file system that holds an asked path (or its nearest existing parent, `looked_at`)."""
 
     path: Text
+    exists: bool = True
     looked_at: Text
     mount_point: Text | None = None
     fs_type: Text | None = None
@@ -136,7 +135,7 @@ class Port(Part):
     """Whether an asked address could be bound, and who listens there if not."""
 
     free: bool
-    pid: Pid | None = None
+    pid: Count | None = None
     process: Text | None = None
     detail: Text | None = None
 
@@ -194,16 +193,18 @@ class Request:
     hub_cache: str | None = None
     repos: tuple[tuple[str, str | None], ...] = ()
     token_env: str | None = None
+    variables: tuple[str, ...] = ()
 
 
 class HostFacts(Part):
     """All that was learned about a host.
 
-    Keys: `disks` by purpose ("weights", "caches", "docker"), `ports` by "host:port", `hub.snapshots` by "repo" or "repo@revision".
+    Keys: `disks` by purpose ("weights", "caches", "model", "docker"), `ports` by "host:port", `hub.snapshots` by "repo"
+    or "repo@revision". `variables`: which asked environment variables are set, never to what.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
-    origin: Origin
+    origin: Literal["probed", "recorded", "constructed"]
     taken_at: Text | None = None
     note: Text | None = None
     gpus: Annotated[tuple[Gpu, ...], Field(max_length=1024)] | None = None
@@ -214,6 +215,7 @@ class HostFacts(Part):
     ports: Mapping[str, Port | None] | None = None
     system: System | None = None
     hub: Hub | None = None
+    variables: Mapping[str, bool] | None = None
     problems: Mapping[str, Text] = {}
     unread: tuple[Text, ...] = ()
 

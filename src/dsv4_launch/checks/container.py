@@ -31,7 +31,7 @@ def engine_reachable(context: Context) -> Finding | None:
     detail = docker.detail or "no reason given"
     if docker.engine == "denied":
         fix = "join the docker group (`sudo usermod -aG docker $USER`, then log in again), or run as root"
-        return Finding(f"The Docker engine at {at} refuses this user: {detail}".replace(": ", ", ", 1), fix)
+        return Finding(f"The Docker engine at {at} refuses, {detail}", fix)
     if docker.engine == "down":
         fix = "start it (`sudo systemctl start docker`), or correct DOCKER_HOST or the docker context"
         return Finding(f"The Docker engine at {at} is not running, {detail}", fix)
@@ -47,7 +47,7 @@ def gpus_in_containers(context: Context) -> Finding | None:
     """
     docker = _docker(context)
     runtimes = context.known(docker.runtimes, "docker.runtimes")
-    fix = "install the NVIDIA Container Toolkit, then `sudo nvidia-ctk runtime configure --runtime=docker` and restart docker"
+    fix = "install the NVIDIA Container Toolkit, `sudo nvidia-ctk runtime configure --runtime=docker`, restart docker"
     if context.plan.container.runtime == "nvidia":
         if "nvidia" in runtimes:
             return None

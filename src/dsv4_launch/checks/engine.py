@@ -17,8 +17,8 @@ def vllm_installed(context: Context) -> Finding | None:
 def vllm_version(context: Context) -> Finding | None:
     """The installed vLLM is the release that the plan was made for.
 
-    Flags come and go between releases, so the arguments fit only that one. What a build adds after a plus (+cpu, +cu129)
-    does not count.
+    Flags come and go between releases, so the arguments fit only that one. What a build adds after a plus (+cpu,
+    +cu129) does not count.
     """
     native = context.known(context.facts.native, "native")
     version = context.known(native.version, "native.version")
@@ -26,6 +26,25 @@ def vllm_version(context: Context) -> Finding | None:
         return None
     fix = f'set `vllm: "{version.partition("+")[0]}"` in the config, or install {context.plan.vllm}'
     return Finding(f"{native.path} is vLLM {version}, the plan is for {context.plan.vllm}", fix)
+
+
+@check("ENG004")
+def variables_set(context: Context) -> Finding | None:
+    """The variables that are handed to the server by name are set here.
+
+    An API key whose variable is not set would leave the endpoint open, without a word from vLLM.
+    """
+    names = [v.env_from for v in context.plan.environment if v.value is None and v.env_from]
+    if not names:
+        return None
+    known = context.known(context.facts.variables, "variables")
+    unset = [name for name in names if not context.known(known.get(name), f"variables.{name}")]
+    if not unset:
+        return None
+    verb = "is" if len(unset) == 1 else "are"
+    return Finding(
+        f"{' and '.join(unset)} {verb} not set here, and the server is to get it by name", f"`export {unset[0]}=…`"
+    )
 
 
 @check("ENG003", applies=lambda plan: plan.rehearsal)

@@ -16,7 +16,7 @@ Status = Literal["passed", "failed", "ignored", "not checked", "not applicable"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one check. `why`: the reason that it was ignored or not checked. `blocked_by`: a check before it."""
+    """What became of one check. `why`: why it was ignored or not checked. `blocked_by`: the check that it waits for."""
 
     code: str
     title: str

@@ -6,9 +6,7 @@ from dsv4_launch.checks.base import Context, Finding, check, on_gpus
 from dsv4_launch.facts import Gpu, GpuProcess
 from dsv4_launch.plan.types import Plan
 
-ELSEWHERE = (
-    "run this on the node; `dsv4 validate` judges a config in CI without GPUs, `dsv4 rehearse` runs it on the CPU"
-)
+ELSEWHERE = "run it on the GPU node; in CI, `dsv4 validate` judges a config, and `dsv4 rehearse` runs it on the CPU"
 
 
 @check("GPU001", applies=on_gpus)
@@ -43,12 +41,10 @@ def gpu_type(context: Context) -> Finding | None:
     if not others:
         return None
     found = " and ".join(f"{count} {name}" for name, count in others.items())
+    fix = "use a node that has them, or a config whose `gpu:` is what is here"
     if any(" MIG " in name for name in others):
-        return Finding(
-            f"Found {found}, MIG slices and not whole GPUs of type {names[0]}", "turn MIG off, or use another node"
-        )
-    fix = "set `gpu:` to what is here (see `dsv4 render-cmd` for what that changes), or run it on a node that has them"
-    return Finding(f"Found {found}, the plan is for {context.plan.gpus.count} {names[0]}", fix)
+        fix = "turn MIG off, since a slice is no whole GPU, or use another node"
+    return Finding(f"The GPUs to be used are {found}, the plan is for {wanted(context.plan)}", fix)
 
 
 @check("GPU003", requires=("GPU001",), applies=on_gpus)
@@ -86,7 +82,7 @@ def mig_off(context: Context) -> Finding | None:
     on = [g.index for g in context.used_gpus if context.known(g.mig_mode, f"gpus.{g.index}.mig_mode") == "enabled"]
     if not on:
         return None
-    fix = f"as root: `nvidia-smi -i {_numbers(on)} -mig 0`, then reset the GPUs or reboot"
+    fix = f"turn it off with `sudo nvidia-smi -i {_numbers(on)} -mig 0`, then reset the GPUs or reboot"
     return Finding(f"MIG is on on {_gpus(on)}, the plan needs whole GPUs", fix)
 
 

@@ -16,3 +16,21 @@ def hub_token(context: Context) -> Finding | None:
     name, repo = context.plan.hf_token_env, context.plan.model.repo
     fix = f"accept its terms at https://huggingface.co/{repo}, then `export {name}=…` or `hf auth login`"
     return Finding(f"{repo} is gated, and there is no Hub token here (neither {name} nor a token file)", fix)
+
+
+@check("MDL002", applies=lambda plan: plan.model.local)
+def local_checkpoint(context: Context) -> Finding | None:
+    """The folder of a local checkpoint is there.
+
+    A bind mount of a folder that does not exist makes docker create it, empty.
+    """
+    disks = context.known(context.facts.disks, "disks")
+    disk = context.known(disks.get("model"), "disks.model")
+    if disk.exists:
+        return None
+    fix = (
+        "make the rehearsal model with `scripts/rig`"
+        if context.plan.rehearsal
+        else "correct `model.path` in the config"
+    )
+    return Finding(f"There is no checkpoint at {disk.path}", fix)

@@ -12,7 +12,12 @@ def request_for(plan: Plan, places: Places) -> Request:
     model = plan.model
     hub_cache = _hub_cache(plan, places)
     caches = _source(plan, "caches")
-    paths = (("weights", hub_cache), ("caches", fill(caches, places) if caches is not None else places["dsv4_cache"]))
+    paths = [("caches", fill(caches, places) if caches is not None else places["dsv4_cache"])]
+    if model.local:
+        folder = _source(plan, "model") if docker else model.served
+        paths.append(("model", fill(folder or model.served, places)))
+    else:
+        paths.append(("weights", hub_cache))
     return Request(
         gpus=plan.gpus.count > 0,
         docker=docker,
@@ -20,11 +25,12 @@ def request_for(plan: Plan, places: Places) -> Request:
         containers=(plan.name,) if docker else (),
         label_prefix=LABEL_PREFIX,
         executable=None if docker else fill(plan.native.executable, places),
-        paths=paths,
+        paths=tuple(paths),
         ports=((plan.host, plan.port),),
-        hub_cache=hub_cache,
+        hub_cache=None if model.local else hub_cache,
         repos=() if model.local else ((model.repo, model.revision or None),),
-        token_env=plan.hf_token_env or None,
+        token_env=(plan.hf_token_env or None) if model.gated else None,
+        variables=tuple(v.env_from for v in plan.environment if v.value is None and v.env_from),
     )
 
 

@@ -30,6 +30,7 @@ def read_disk(purpose: str, path: str, note: Note) -> Disk:
         note(f"disks.{purpose}.fs_type", spell(error))
     return Disk(
         path=path,
+        exists=found == wanted.resolve(),
         looked_at=str(found),
         mount_point=mount_point,
         fs_type=fs_type,

@@ -55,7 +55,7 @@ def connect(endpoint: Endpoint, timeout_s: float = CALL_S) -> Any:
 
 
 def read_docker(request: Request, note: Note, env: Mapping[str, str] | None = None) -> tuple[Docker, Disk | None]:
-    """The engine that the docker command line would use here, and the disk of its images where that is this machine's."""
+    """The engine that the docker command line would use here, and the disk of its images if that is this machine's."""
     known = os.environ if env is None else env
     engine = read_engine(request, note, known)
     if engine.data_root is None or not (engine.endpoint or "").startswith("unix://"):

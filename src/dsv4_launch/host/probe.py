@@ -1,5 +1,6 @@
 """Look at a host: every probe in its own thread with its own deadline, none able to take the others down."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -63,6 +64,8 @@ def probe(request: Request, taken_at: str | None = None, deadlines_s: Mapping[st
             else:
                 found[part] = value
         problems |= look.notes
+    if request.variables:
+        found["variables"] = {name: bool(os.environ.get(name)) for name in request.variables}
     return HostFacts(origin="probed", taken_at=taken_at, problems=problems, **found)
 
 
