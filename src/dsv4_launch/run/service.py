@@ -19,8 +19,8 @@ Life = Literal["running", "exited", "created", "restarting", "paused"]
 class Seen:
     """One service as its driver sees it now.
 
-    ``digest`` and ``config`` say what was launched; ``exit_code`` and ``error`` are set once it has exited. ``stopped`` is
-    true when the exit was asked for (``dsv4 stop``). Times are ISO 8601 UTC.
+    ``digest`` and ``config`` say what was launched; ``exit_code`` and ``error`` are set once it has exited. ``stopped``
+    is true when the exit was asked for (``dsv4 stop``). Times are ISO 8601 UTC.
     """
 
     name: str
