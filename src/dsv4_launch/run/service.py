@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from dsv4_launch.values import Command
+from dsv4_launch.plan.types import Plan
+from dsv4_launch.targets.base import plan_digest
+from dsv4_launch.targets.docker import LABEL_DIGEST
+from dsv4_launch.values import Command, Rendered
 
 Life = Literal["running", "exited", "created", "restarting", "paused"]
 
@@ -53,8 +56,11 @@ class Driver(Protocol):
     def all(self) -> list[Seen]:
         """Every service that dsv4 created here."""
 
-    def create(self, name: str, command: Command, environ: Mapping[str, str]) -> None:
+    def create(self, name: str, command: Command, environ: Mapping[str, str], plan: Plan | None = None) -> None:
         """Create and start the service. ``command`` is filled in; ``environ`` holds the secrets that it names.
+
+        ``plan`` is what the command was rendered from: docker's labels say it already, a native service records its
+        config, digest, endpoint and restart policy.
 
         Raises ToolError when the tool refuses, HostError with code ``name-taken`` when another creation won.
         """
@@ -67,3 +73,12 @@ class Driver(Protocol):
 
     def remove(self, name: str) -> None:
         """Forget a stopped service: nothing of it is left behind but caches and weights."""
+
+
+def digest_of(plan: Plan, rendered: Rendered) -> str:
+    """The digest that a service launched from this plan has: docker's label, or that of the native command."""
+    prefix = f"{LABEL_DIGEST}="
+    for word in rendered.command.argv if plan.target == "docker" else ():
+        if isinstance(word, str) and word.startswith(prefix):
+            return word.removeprefix(prefix)
+    return plan_digest(plan, rendered.command)
