@@ -1,9 +1,9 @@
 """Every check finds its fault on an otherwise good host, and nothing unrelated does."""
 
 import pytest
+
 from checks import CODES, fault, good_host
 from checks.plans import PLANS
-
 from dsv4_launch.checks.base import CHECKS
 from dsv4_launch.checks.examine import Result, examine
 

@@ -1,0 +1,173 @@
+"""What the checks say about hosts that are neither plainly good nor plainly faulty."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from checks import good_host
+from checks.plans import PLANS, REFERENCE
+from dsv4_launch.checks.examine import Result, examine
+from dsv4_launch.plan.types import Plan, Variable
+
+OURS = {"id": "c1", "state": "running", "image": "x", "labels": {"dsv4.name": "flash-b200"}, "host_ports": [8000]}
+FULL = {"revision": "abc", "size_bytes": 160_000_000_000, "complete": True, "missing": []}
+HALF = {"revision": "abc", "size_bytes": 100_000_000_000, "complete": False, "missing": ["x"]}
+REPO = "deepseek-ai/DeepSeek-V4-Flash"
+
+
+def failed(plan: Plan, changes: dict[str, Any]) -> set[str]:
+    return {result.code for result in examine(plan, good_host(changes)) if result.status == "failed"}
+
+
+def result_of(code: str, plan: Plan, changes: dict[str, Any]) -> Result:
+    return next(result for result in examine(plan, good_host(changes)) if result.code == code)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["NVIDIA GB200", "NVIDIA B300 SXM6 AC", "NVIDIA B200 MIG 3g.90gb", "NVIDIA H100 80GB HBM3", "nvidia b200", "B200"],
+)
+def test_a_gpu_of_another_name_is_another_gpu(name: str) -> None:
+    assert "GPU002" in failed(REFERENCE, {"gpus.*.name": name})
+
+
+def test_only_the_gpus_that_will_be_used_are_judged() -> None:
+    holder = [{"pid": 9, "name": "train", "used_mib": 170000}]
+    last = {f"gpus.{i}.processes": holder for i in range(4, 8)} | {
+        "gpus.7.name": "NVIDIA H200",
+        "gpus.6.mig_mode": None,
+    }
+    assert failed(REFERENCE, last) == set()
+    assert failed(PLANS["last-four"], last) == {"GPU002"}
+    assert failed(PLANS["last-four"], {"gpus.0.processes": holder}) == set()
+
+
+def test_gpus_that_the_config_names_must_exist() -> None:
+    found = result_of("GPU003", PLANS["last-four"], {"gpus": good_host().model_dump(mode="json")["gpus"][:6]})
+    assert found.finding is not None
+    assert "of the configured gpus [4, 5, 6, 7] only 2 exist" in found.finding.found
+
+
+def test_a_native_server_uses_the_gpus_of_the_callers_cuda_visible_devices() -> None:
+    busy = {"gpus.0.processes": [{"pid": 9, "name": "train", "used_mib": 170000}]}
+    native = PLANS["native"]
+    assert failed(native, busy) == {"GPU006"}
+    assert failed(native, busy | {"native.visible_devices": "4,5,6,7"}) == set()
+    assert failed(native, {"native.visible_devices": "4,5"}) == {"GPU003"}
+    uuids = ",".join(str(gpu.uuid) for gpu in (good_host().gpus or ())[4:])
+    assert failed(native, busy | {"native.visible_devices": uuids}) == set()
+    assert failed(REFERENCE, busy | {"native.visible_devices": "4,5,6,7"}) == {"GPU006"}
+
+
+def test_a_driver_without_any_gpu_is_named_so() -> None:
+    found = result_of("GPU001", REFERENCE, {"gpus": []})
+    assert "shows no GPU, the plan needs 4 NVIDIA B200" in found.message
+    assert "dsv4 validate" in found.message
+    assert "dsv4 rehearse" in found.message
+
+
+def test_three_b200s_of_another_type_are_both_too_few_and_wrong() -> None:
+    gpus = [gpu | {"name": "NVIDIA H200"} for gpu in good_host().model_dump(mode="json")["gpus"][:3]]
+    assert failed(REFERENCE, {"gpus": gpus}) >= {"GPU002", "GPU003"}
+
+
+@pytest.mark.parametrize(
+    ("driver", "image_cuda", "passes"),
+    [
+        ({"version": "580.65.06", "cuda_version": "13.0"}, "13.0.1", True),
+        ({"version": "595.10", "cuda_version": "13.2"}, "13.0.1", True),
+        ({"version": "580.65.05", "cuda_version": "13.0"}, "13.0.1", False),
+        ({"version": "570.133.20", "cuda_version": "12.8"}, "12.9.1", True),
+        ({"version": "535.200", "cuda_version": "12.2"}, "13.0.1", False),
+    ],
+)
+def test_the_driver_is_judged_by_the_cuda_of_the_image(driver: dict[str, str], image_cuda: str, passes: bool) -> None:
+    image = {"id": "x", "env": {"CUDA_VERSION": image_cuda}}
+    changes = {"driver": driver, "docker.images": {"vllm/vllm-openai:v0.20.0": image}}
+    assert failed(REFERENCE, changes) == (set() if passes else {"DRV001"})
+
+
+def test_forward_compatibility_takes_the_drivers_age_out_of_the_question() -> None:
+    old = {"driver": {"version": "570.133.20", "cuda_version": "12.8"}}
+    plan = replace(REFERENCE, environment=(Variable("VLLM_ENABLE_CUDA_COMPATIBILITY", "1", "", ""),))
+    assert failed(plan, old) == set()
+
+
+def test_gpus_reach_a_container_by_runtime_by_hook_or_by_cdi() -> None:
+    plan = PLANS["default-runtime"]
+    bare = {"docker.runtimes": ["runc"], "docker.gpu_hook_path": None}
+    assert failed(plan, bare) == {"CTR003"}
+    assert failed(plan, {"docker.runtimes": ["runc"]}) == set()
+    assert failed(plan, bare | {"docker.cdi_devices": ["nvidia.com/gpu=all"]}) == set()
+    assert failed(REFERENCE, bare | {"docker.cdi_devices": ["nvidia.com/gpu=all"]}) == {"CTR003"}
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("down", "systemctl start"), ("denied", "docker group"), ("error", "docker version")]
+)
+def test_each_way_of_not_reaching_the_engine_has_its_own_advice(state: str, words: str) -> None:
+    docker = {"cli_path": "/usr/bin/docker", "endpoint": "unix:///x.sock", "engine": state, "detail": "why"}
+    found = result_of("CTR002", REFERENCE, {"docker": docker})
+    assert words in found.message
+    assert failed(REFERENCE, {"docker": docker}) == {"CTR002"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "codes"),
+    [
+        ({"state": "running"}, {"CTR005"}),
+        ({"state": "restarting"}, {"CTR005"}),
+        ({"state": "exited"}, set()),
+        ({"state": "created"}, set()),
+        ({"state": "exited", "labels": {"com.other": "1"}}, {"CTR005"}),
+    ],
+)
+def test_a_stopped_container_of_ours_is_no_obstacle(changes: dict[str, Any], codes: set[str]) -> None:
+    assert failed(REFERENCE, {"docker.containers": {"flash-b200": OURS | changes}}) == codes
+
+
+def test_a_server_of_ours_that_holds_its_port_is_reported_once() -> None:
+    port = {"127.0.0.1:8000": {"free": False, "pid": 5, "process": "docker-proxy"}}
+    assert failed(REFERENCE, {"docker.containers": {"flash-b200": OURS}, "ports": port}) == {"CTR005"}
+
+
+@pytest.mark.parametrize(
+    ("published", "passes"),
+    [("0.0.0.0:8000", False), ("127.0.0.1:8000", False), ("10.0.0.5:8000", True), ("0.0.0.0:8001", True)],
+)
+def test_a_published_port_counts_even_where_nothing_listens(published: str, passes: bool) -> None:
+    found = result_of("NET001", REFERENCE, {"docker.published": {published: "other"}})
+    assert (found.status == "passed") is passes
+    assert passes or "taken by container other" in found.message
+
+
+def test_weights_that_are_there_need_no_room() -> None:
+    full = {"disks.weights.free_bytes": 0, "hub.snapshots": {REPO: FULL}}
+    assert failed(REFERENCE, full) == set()
+    half = {"hub.snapshots": {REPO: HALF}}
+    assert failed(REFERENCE, half | {"disks.weights.free_bytes": 61_000_000_000}) == set()
+    assert failed(REFERENCE, half | {"disks.weights.free_bytes": 59_000_000_000}) == {"DSK001"}
+
+
+def test_a_gated_checkpoint_that_is_there_needs_no_token() -> None:
+    changes = {"hub.token_present": False, "hub.token_source": None, "hub.snapshots": {REPO: FULL}}
+    assert failed(PLANS["gated"], changes) == set()
+    assert failed(REFERENCE, {"hub.token_present": False, "hub.token_source": None}) == set()
+
+
+def test_a_private_ipc_namespace_is_judged_by_its_own_shm() -> None:
+    assert failed(PLANS["private-ipc"], {}) == {"MEM002"}
+    assert failed(REFERENCE, {}) == set()
+
+
+def test_a_build_suffix_does_not_make_another_release() -> None:
+    assert failed(PLANS["native"], {"native.version": "0.20.0+cu129"}) == set()
+    assert failed(PLANS["native"], {"native.version": "0.20.1"}) == {"ENG002"}
+
+
+def test_a_rehearsal_asks_for_no_gpu() -> None:
+    nothing = {"gpus": None, "driver": None, "docker.runtimes": ["runc"], "docker.gpu_hook_path": None}
+    assert failed(PLANS["rehearsal"], nothing) == set()
+    results = examine(PLANS["rehearsal"], good_host(nothing))
+    assert {r.status for r in results if r.code[:3] in ("GPU", "DRV", "FAB")} == {"not applicable"}
