@@ -34,16 +34,12 @@ class Origins:
 
     def where(self, path: Path) -> str:
         """``file:line`` of the value, or of the nearest table around it that is written."""
-        for end in range(len(path), -1, -1):
+        for end in range(len(path), 0, -1):
             if path[:end] in self.overridden:
                 return f"--set {'.'.join(map(str, path[:end]))}"
-            if path[:end] in self.lines and (end > 0 or not self.lines.get(path)):
+            if path[:end] in self.lines:
                 return f"{self.file}:{self.lines[path[:end]]}"
         return self.file
-
-    def wrote(self, path: Path) -> bool:
-        """True when the value itself stands in the file or an override."""
-        return path in self.lines or path in self.overridden
 
 
 @dataclass(frozen=True, slots=True)
