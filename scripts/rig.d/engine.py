@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,14 @@ class Engine:
     home: Path
     socket: Path
     plain: bool
+
+    @property
+    def bridge(self) -> tuple[str, str]:
+        """Its own network bridge: name and address. `docker0` is not ours, and `--bridge=none` would delete it
+        (https://github.com/moby/moby/blob/v20.10.24/daemon/daemon_unix.go, removeDefaultBridgeInterface).
+        """
+        number = zlib.crc32(str(self.socket).encode()) % 200 + 2 if self.plain else 1
+        return f"dsv4br{number}", f"172.30.{number}.1/24"
 
     @property
     def host(self) -> str:
@@ -82,6 +91,7 @@ def start(engine: Engine, timeout_s: float = 60) -> None:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     if not engine.plain:
         path = f"{_nvidia_hook(engine.home)}:{path}"
+    _make_bridge(*engine.bridge)
     with log.open("w") as out:
         child = subprocess.Popen(
             _command(engine),
@@ -111,7 +121,15 @@ def stop(engine: Engine, timeout_s: float = 60) -> bool:
             raise RigError(f"the Docker engine (process {pid}) did not stop within {timeout_s:.0f} s")
         time.sleep(0.1)
     engine.socket.unlink(missing_ok=True)
+    answers(["ip", "link", "delete", engine.bridge[0]])
     return True
+
+
+def _make_bridge(name: str, address: str) -> None:
+    if not Path(f"/sys/class/net/{name}").exists():
+        run(["ip", "link", "add", "name", name, "type", "bridge"])
+        run(["ip", "address", "add", address, "dev", name])
+    run(["ip", "link", "set", name, "up"])
 
 
 def _has_nvidia(engine: Engine) -> bool:
@@ -133,5 +151,6 @@ def _command(engine: Engine) -> list[str]:
     file.write_text(json.dumps(config) + "\n")
     command = ["dockerd", "--config-file", str(file), "-H", engine.host, "-p", str(engine.home / "dockerd.pid")]
     command += ["--data-root", str(engine.home / "data"), "--exec-root", str(engine.home / "exec")]
-    # Two engines cannot share docker0 and the iptables chains; a plain one has no network at all.
-    return command + (["--bridge=none", "--iptables=false", "--ip-masq=false"] if engine.plain else [])
+    command += ["--bridge", engine.bridge[0]]
+    # Two engines cannot share the iptables chains; a plain one's ports are published by its proxy process alone.
+    return command + (["--iptables=false", "--ip-masq=false"] if engine.plain else [])
