@@ -17,7 +17,7 @@ class CouldNotLook(Exception):
 def clean(value: object) -> str:
     """Text that came from a driver, a daemon or a process: decoded, printable, of bounded length."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return "".join(char if char.isprintable() else "�" for char in text[:MAX_TEXT]).strip()
+    return "".join(char if char.isprintable() else "�" for char in text[:MAX_TEXT].strip())
 
 
 def spell(error: BaseException) -> str:

@@ -50,8 +50,8 @@ def interpreter(script: Path) -> str | None:
         return None
     wrapped = re.match(r"""'''exec' "?([^"']+?python[\w.]*)"?\s""", lines[1]) if len(lines) > 1 else None
     words = [wrapped.group(1)] if wrapped else lines[0][2:].split()
-    if not words or "python" not in Path(words[-1]).name:
+    if words and Path(words[0]).name == "env":
+        words = [found for word in words[1:] if not word.startswith("-") and (found := shutil.which(word))]
+    if not words or "python" not in Path(words[0]).name or not Path(words[0]).exists():
         return None
-    if Path(words[0]).name == "env":
-        return shutil.which(words[-1])
-    return words[0] if Path(words[0]).exists() else None
+    return words[0]
