@@ -140,6 +140,13 @@ def to_data(value: Any) -> Any:
     return value
 
 
+def frozen(data: Any) -> Any:
+    """JSON data with tuples for arrays: the only sequence that our values hold."""
+    if isinstance(data, Mapping):
+        return {key: frozen(item) for key, item in data.items()}
+    return tuple(frozen(item) for item in data) if isinstance(data, list | tuple) else data
+
+
 def canonical_json(value: Any) -> str:
     """JSON text that is equal for equal values."""
     return json.dumps(to_data(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

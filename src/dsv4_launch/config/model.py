@@ -133,7 +133,7 @@ class Engine(BaseModel):
     max_num_batched_tokens: Tokens | HumanInt | None = Field(
         None, description="Most tokens of one scheduler step; KV memory is reserved in proportion."
     )
-    max_num_seqs: Tokens | HumanInt | None = Field(None, description="Most requests of one scheduler step.")
+    max_num_seqs: Tokens | None = Field(None, description="Most requests of one scheduler step.")
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Fraction of each GPU's memory that vLLM takes, 0 to 1."
     )

@@ -14,7 +14,8 @@ from dsv4_launch.plan.settings import Setting, Settings
 from dsv4_launch.plan.types import Argument
 from dsv4_launch.values import nearest
 
-Where = Callable[[tuple[str | int, ...]], str]
+Path = tuple[str | int, ...]
+Where = Callable[[Path], str]
 
 # The neutral fields that rules turn into a release's own flags.
 NEUTRAL = frozenset({"indexer_cache_dtype"})
@@ -32,11 +33,9 @@ def arguments(settled: Settings, table: FlagTable, where: Where) -> tuple[tuple[
     """Every argument in the documented order, and what the release would refuse (code ``flag-*``)."""
     found: list[Argument] = []
     problems: list[Problem] = []
-    for name, setting in _named(settled):
-        path = ("engine", *name.split(".", 1))
-        problem = _misplaced(name, where(path)) or _unknown(name, table, where(path))
-        if problem is None:
-            problem = _refused(name, setting, table, where(path))
+    for name, path, setting in _named(settled):
+        problem = _misplaced(name, where(path)) if path[0] == "engine" else None
+        problem = problem or _unknown(name, table, where(path)) or _refused(name, setting, table, where(path))
         if problem is not None:
             problems.append(problem)
             continue
@@ -47,13 +46,25 @@ def arguments(settled: Settings, table: FlagTable, where: Where) -> tuple[tuple[
     return tuple(found), problems
 
 
-def _named(settled: Settings) -> list[tuple[str, Setting]]:
-    """vLLM's argument names with their settings: the layout, the served name, then the engine's own."""
-    named = [(dest, settled[name]) for name, dest in _PARALLEL.items() if settled[name].value not in (1, False)]
+def _named(settled: Settings) -> list[tuple[str, Path, Setting]]:
+    """vLLM's argument names with path and setting: the layout, the served name, then the engine's own."""
+    named = [
+        (dest, _path(name), settled[name]) for name, dest in _PARALLEL.items() if _says_something(settled[name].value)
+    ]
     if "server.served_model_name" in settled:
-        named.append(("served_model_name", settled["server.served_model_name"]))
+        named.append(("served_model_name", _path("server.served_model_name"), settled["server.served_model_name"]))
     engine = [(name.removeprefix("engine."), s) for name, s in settled.items() if name.startswith("engine.")]
-    return named + [(name, s) for name, s in engine if name not in NEUTRAL]
+    return named + [(name, _path(f"engine.{name}"), s) for name, s in engine if name not in NEUTRAL]
+
+
+def _path(name: str) -> Path:
+    table, _, rest = name.partition(".")
+    return (table, rest)
+
+
+def _says_something(size: int | bool) -> bool:
+    """False for a layout of one rank, and for no expert parallel: vLLM's own defaults."""
+    return size if isinstance(size, bool) else size > 1
 
 
 def words_of(name: str, value: Any, table: FlagTable) -> tuple[str, ...]:
@@ -84,13 +95,9 @@ def _misplaced(name: str, where: str) -> Problem | None:
             where,
             f"Name the variable that holds it: {RENAMED[dest]}.",
         )
-    if dest in RENAMED and where and dest != "served_model_name" and not _from_layout(name):
+    if dest in RENAMED:
         return Problem("flag-misplaced", f"engine.{name} has a field of its own.", where, f"Use {RENAMED[dest]}.")
     return None
-
-
-def _from_layout(name: str) -> bool:
-    return name in _PARALLEL.values()
 
 
 def _unknown(name: str, table: FlagTable, where: str) -> Problem | None:

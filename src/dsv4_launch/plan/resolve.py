@@ -28,7 +28,7 @@ from dsv4_launch.plan.types import (
     PlannedNative,
     Stack,
 )
-from dsv4_launch.values import Ref, Word, host_path, joined, listed, nearest
+from dsv4_launch.values import Ref, Word, frozen, host_path, joined, listed, nearest
 
 Where = Callable[[tuple[str | int, ...]], str]
 
@@ -119,7 +119,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
         ),
         timeout_s=config.start.timeout_s,
         notices=(*notices, *_doubts(known), *_deviations(config)),
-        config=to_data(config),
+        config=frozen(to_data(config)),
     )
     return plan, []
 

@@ -33,11 +33,8 @@ def written(config: LaunchConfig, where: Callable[[Path], str]) -> dict[str, Set
     settled: dict[str, Setting] = {"gpus": _setting(config, ("gpus",), config.gpus, where)}
     for table in _TABLES:
         part = getattr(config, table)
-        # What the config wrote comes first and in its own order: arguments that the page does not have keep it.
-        names = [*part.model_fields_set, *(n for n in type(part).model_fields if n not in part.model_fields_set)]
-        if table == "engine":
-            names = [n for n in names if n in part.model_fields_set]
-        for name in names:
+        # Arguments that pass through keep the order that the config gives them (a field set has none).
+        for name in (*type(part).model_fields, *(part.model_extra or ())):
             value = getattr(part, name)
             if value is not None:
                 settled[f"{table}.{name}"] = _setting(part, (table, name), value, where)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dsv4_launch.errors import InputError
-from dsv4_launch.values import Word, canonical_json
+from dsv4_launch.values import Word, canonical_json, frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +168,7 @@ class Plan:
         from pydantic import TypeAdapter, ValidationError
 
         try:
-            plan: Plan = TypeAdapter(cls).validate_python(_tuples(json.loads(text)))
+            plan: Plan = TypeAdapter(cls).validate_python(frozen(json.loads(text)))
         except (ValueError, ValidationError) as error:
             raise InputError(f"This is not a plan: {error}", where="plan") from error
         return plan
-
-
-def _tuples(data: Any) -> Any:
-    """JSON arrays as tuples: the only sequence that a plan holds."""
-    if isinstance(data, list):
-        return tuple(_tuples(item) for item in data)
-    if isinstance(data, dict):
-        return {key: _tuples(item) for key, item in data.items()}
-    return data

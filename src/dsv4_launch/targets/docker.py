@@ -21,11 +21,12 @@ def render(plan: Plan) -> Rendered:
     if plan.model.revision:
         tail.append(("--revision", plan.model.revision))
     tail += [argument.argv for argument in plan.arguments]
+    config = canonical_json(plan.config).replace("~", "\\u007e")  # a literal ~ invites expansion
     labels: list[tuple[Word, ...]] = [
         ("--label", f"{LABEL_NAME}={plan.name}"),
         ("--label", f"{LABEL_DIGEST}={plan_digest(plan, [options, tail])}"),
         ("--label", joined(f"{LABEL_USER}=", Ref("user"))),
-        ("--label", f"{LABEL_CONFIG}={canonical_json(plan.config)}"),
+        ("--label", f"{LABEL_CONFIG}={config}"),
     ]
     words: list[Word] = ["docker", "run"]
     breaks: list[int] = []
