@@ -8,29 +8,50 @@ from dsv4_launch.values import Word, shell_word
 
 
 def show_plan(plan: Plan, *, explain: bool) -> None:
-    """Print what will run; with ``explain`` the reason and source of every value, and every deviation."""
-    from rich.table import Table
+    """Print what will run; with ``explain`` the reason and source of every value, and every deviation from the page."""
     from rich.text import Text
 
     console = show.console()
+
+    def line(text: str, style: str = "", indent: int = 0) -> None:
+        console.print(Text(" " * indent + show.clean(text), style=style))
+
     for name, text in _summary(plan):
-        console.print(Text(f"{name:<9} ", style="bold"), Text(text), sep="", end="\n")
-    console.print()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("argument", "value", *(("why", "source") if explain else ())):
-        table.add_column(column, overflow="fold")
-    rows = [(a.name, " ".join(_text(w) for w in a.argv), a.why, a.source) for a in plan.arguments]
-    rows += [
-        (v.name, "from the environment" if v.value is None else _text(v.value), v.why, v.source)
+        console.print(Text.assemble((f"{name:<9} ", "bold"), show.clean(text)))
+    for title, rows in (("arguments", _arguments(plan)), ("environment", _environment(plan))):
+        line("")
+        line(title, "bold")
+        for words, why, source in rows:
+            line(words, indent=2)
+            if explain:
+                line(f"{why} ({source})" if source else why, "dim", indent=6)
+    for kind, title in _NOTICES.items():
+        notices = [notice for notice in plan.notices if notice.kind == kind]
+        if not notices or (kind == "deviation" and not explain):
+            continue
+        line("")
+        line(title, "bold")
+        for notice in notices:
+            line(notice.subject, indent=2)
+            line(f"{notice.why} ({notice.source})" if notice.source else notice.why, "dim", indent=6)
+
+
+_NOTICES = {
+    "warning": "warnings",
+    "override": "overridden by a rule",
+    "deviation": "where the container differs from the documented page",
+}
+
+
+def _arguments(plan: Plan) -> list[tuple[str, str, str]]:
+    return [(" ".join(map(_text, a.argv)), a.why, a.source) for a in plan.arguments]
+
+
+def _environment(plan: Plan) -> list[tuple[str, str, str]]:
+    return [
+        (f"{v.name}={_text(v.value)}" if v.value is not None else f"{v.name} from {v.env_from}", v.why, v.source)
         for v in plan.environment
     ]
-    for row in rows:
-        table.add_row(*map(Text, row if explain else row[:2]))
-    console.print(table)
-    notices = [n for n in plan.notices if explain or n.kind != "deviation"]
-    for notice in notices:
-        where = f" ({notice.source})" if notice.source and explain else ""
-        console.print(Text(f"\n{notice.kind}: {notice.subject}\n  {notice.why}{where}"))
 
 
 def _summary(plan: Plan) -> list[tuple[str, str]]:
