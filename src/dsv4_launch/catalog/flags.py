@@ -1,0 +1,114 @@
+"""The flag table of every vLLM release: package data that ``scripts/snapshot_flags.py`` took from the release itself.
+
+A config may name an option with underscores, dashes or a dot (``attention_config.backend``): ``FlagTable.find``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from dsv4_launch.catalog.flag_store import decode
+from dsv4_launch.catalog.flag_table import NO_DEFAULT, Field, FieldType, Flag, FlagTable, Variable
+from dsv4_launch.catalog.flag_values import as_argv, check_value
+from dsv4_launch.catalog.version import nearest_release, release_tuple
+from dsv4_launch.errors import ImpossibleError
+from dsv4_launch.values import nearest
+
+__all__ = [
+    "NO_DEFAULT",
+    "CatalogError",
+    "Field",
+    "FieldType",
+    "Flag",
+    "FlagTable",
+    "Variable",
+    "as_argv",
+    "check_value",
+    "flag_table",
+    "nearest",
+    "nearest_version",
+    "versions",
+]
+
+
+class CatalogError(ImpossibleError, KeyError):
+    """The catalog has no table for this release."""
+
+    default_code = "version-unknown"
+
+
+@lru_cache
+def versions() -> tuple[str, ...]:
+    """The releases that have a table, oldest first."""
+    found = (item.name.removesuffix(".json") for item in _folder().iterdir() if item.name.endswith(".json"))
+    return tuple(sorted(found, key=release_tuple))
+
+
+def nearest_version(version: str) -> tuple[str, bool]:
+    """The release whose table holds for ``version``, custom builds included, and whether it is that very release."""
+    return nearest_release(version, versions())
+
+
+@lru_cache
+def flag_table(version: str) -> FlagTable:
+    """The table of one release. Raises CatalogError, naming the nearest release, when there is none."""
+    if version not in versions():
+        near, _ = nearest_version(version)
+        raise CatalogError(
+            f"There is no flag table for vLLM {version}.",
+            fix=f"The nearest release that has one is {near}; there are {', '.join(versions())}.",
+        )
+    table = decode(version, _stored)
+    classes: dict[str, dict[str, Field]] = {}
+    for path, entry in table["fields"].items():
+        cls, name = path.split(".", 1)
+        classes.setdefault(cls, {})[name] = _field(name, entry)
+    flags = {dest: _flag(dest, entry, classes) for dest, entry in table["flags"].items()}
+    env = {n: Variable(n, e.get("type", ""), _frozen(e.get("default", NO_DEFAULT))) for n, e in table["env"].items()}
+    return FlagTable(version, dict(sorted(flags.items())), classes, env)
+
+
+def _folder() -> Any:
+    return files("dsv4_launch.catalog.data").joinpath("vllm")
+
+
+@lru_cache
+def _stored(version: str) -> Mapping[str, Any]:
+    stored: Mapping[str, Any] = json.loads(_folder().joinpath(f"{version}.json").read_text("utf-8"))
+    return stored
+
+
+def _flag(dest: str, entry: Mapping[str, Any], classes: Mapping[str, Mapping[str, Field]]) -> Flag:
+    place = entry.get("lands_in")
+    return Flag(
+        dest=dest,
+        flags=tuple(entry["flags"]),
+        kind=entry["kind"],
+        nargs=entry.get("nargs"),
+        choices=_frozen(entry["choices"]) if "choices" in entry else None,
+        default=_frozen(entry.get("default", NO_DEFAULT)),
+        deprecated=entry.get("deprecated", False),
+        group=entry.get("group", ""),
+        config=entry.get("config"),
+        negative=tuple(entry.get("negative", ())),
+        optional=entry.get("optional", False),
+        known=_frozen(entry.get("known", ())),
+        loose=tuple(entry.get("loose", ())),
+        const=entry.get("const"),
+        required=entry.get("required", False),
+        lands_in=_field(place["in"], place) if place else None,
+        nested=classes,
+    )
+
+
+def _field(name: str, entry: Mapping[str, Any]) -> Field:
+    default = _frozen(entry.get("default", NO_DEFAULT))
+    return Field(name, _frozen(entry["type"]), entry.get("bounds", {}), tuple(entry.get("loose", ())), default)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
