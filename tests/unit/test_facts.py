@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsv4_launch.errors import InputError
 from dsv4_launch.facts import (
@@ -174,6 +176,34 @@ def test_a_thousand_wrong_values_give_a_short_error() -> None:
     with pytest.raises(InputError) as caught:
         HostFacts.from_json(document(gpus=[{"index": "x"}] * 1000))
     assert len(caught.value.problems) <= 20
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(junk=JUNK, draw=st.data(), newer=st.booleans())
+def test_one_wrong_value_anywhere_is_read_or_refused_and_never_a_crash(
+    junk: Any, draw: st.DataObject, newer: bool
+) -> None:
+    data = json.loads(everything().to_json())
+    data["schema_version"] = 7 if newer else 1
+    place: Any = data
+    while True:
+        keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
+        key = draw.draw(st.sampled_from(keys))
+        if not isinstance(place[key], dict | list) or not place[key] or draw.draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = junk
+    try:
+        facts = HostFacts.from_json(json.dumps(data), "f.json")
+    except InputError:
+        return
+    assert HostFacts.from_json(facts.to_json()) == facts
 
 
 def test_facts_cannot_be_changed() -> None:

@@ -1,7 +1,7 @@
 """The container engine: there, reachable, able to hand out GPUs, and the name free."""
 
 from dsv4_launch.checks.base import Context, Finding, check, on_docker
-from dsv4_launch.facts import Docker
+from dsv4_launch.facts import Container, Docker
 from dsv4_launch.plan.types import Plan
 
 RUNNING = ("running", "restarting", "paused")
@@ -87,8 +87,7 @@ def name_free(context: Context) -> Finding | None:
     container = containers[name]
     if container is None:
         return None
-    ours = any(label.startswith(LABEL_PREFIX) for label in container.labels)
-    if not ours:
+    if not _ours(container):
         found = f"The name {name} belongs to a container that dsv4 did not make ({container.state})"
         return Finding(found, f"rename the deployment, or remove it with `docker rm {name}` if nobody needs it")
     if container.state not in RUNNING:
@@ -104,6 +103,17 @@ def engine_is_local(context: Context) -> Finding | None:
         return None
     found = f"The Docker engine is reached over {endpoint}, so GPUs, disks and ports seen here may not be its own"
     return Finding(found, "run dsv4 on that machine, or unset DOCKER_HOST")
+
+
+def ours_runs(context: Context) -> bool:
+    """Whether a container of this deployment is running already, as far as the facts tell."""
+    docker = context.facts.docker
+    container = ((docker.containers if docker is not None else None) or {}).get(context.plan.name)
+    return on_docker(context.plan) and container is not None and _ours(container) and container.state in RUNNING
+
+
+def _ours(container: Container) -> bool:
+    return any(label.startswith(LABEL_PREFIX) for label in container.labels)
 
 
 def _docker(context: Context) -> Docker:

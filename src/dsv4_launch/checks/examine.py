@@ -44,16 +44,10 @@ class Result:
 def examine(plan: Plan, facts: HostFacts, skips: Mapping[str, str] | None = None) -> tuple[Result, ...]:
     """Every check's result. A check whose requirements have not passed is not checked.
 
-    `skips` maps codes to reasons: what such a check finds (or could not read) is recorded as ignored, and what requires
-    it goes on. Errors: UsageError for a code that does not exist.
+    `skips` maps codes, or families ("GPU*"), to reasons: what such a check finds (or could not read) is recorded as
+    ignored, and what requires it goes on. Errors: UsageError for a code that does not exist.
     """
-    ignored = dict(skips or {})
-    for code in ignored:
-        if code not in CHECKS:
-            guess = nearest(code, CHECKS)
-            raise UsageError(
-                Problem("usage", f"There is no check {code}.", "--skip", f"Did you mean {guess}?" if guess else "")
-            )
+    ignored = _expand(skips or {})
     context = Context(plan, facts)
     results: dict[str, Result] = {}
     for one in _in_order(CHECKS.values()):
@@ -94,6 +88,20 @@ def parse_skips(texts: Iterable[str]) -> dict[str, str]:
             raise UsageError(Problem("usage", f"--skip {text!r} gives no reason.", "--skip", fix))
         skips[code.strip().upper()] = reason.strip()
     return skips
+
+
+def _expand(skips: Mapping[str, str]) -> dict[str, str]:
+    """Reasons by code; a code's own reason wins over that of its family."""
+    expanded: dict[str, str] = {}
+    for asked, reason in sorted(skips.items(), key=lambda item: not item[0].endswith("*")):
+        family = asked.removesuffix("*")
+        codes = [code for code in CHECKS if code == asked or (family != asked and code.startswith(family))]
+        if not codes or not family:
+            guess = nearest(asked, CHECKS)
+            fix = f"Did you mean {guess}?" if guess else "`dsv4 doctor` lists the checks."
+            raise UsageError(Problem("usage", f"There is no check {asked}.", "--skip", fix))
+        expanded |= dict.fromkeys(codes, reason)
+    return expanded
 
 
 def _judge(one: Check, context: Context, reason: str | None, results: Mapping[str, Result]) -> Result:

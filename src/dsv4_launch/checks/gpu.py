@@ -3,10 +3,11 @@
 from collections import Counter
 
 from dsv4_launch.checks.base import Context, Finding, check, on_gpus
+from dsv4_launch.checks.container import ours_runs
 from dsv4_launch.facts import Gpu, GpuProcess
 from dsv4_launch.plan.types import Plan
 
-ELSEWHERE = "run it on the GPU node; in CI, `dsv4 validate` judges a config, and `dsv4 rehearse` runs it on the CPU"
+ELSEWHERE = "in CI, `dsv4 validate` judges a config without GPUs, and `dsv4 rehearse` runs it on the CPU"
 
 
 @check("GPU001", applies=on_gpus)
@@ -19,9 +20,11 @@ def gpus_present(context: Context) -> Finding | None:
     needs = f"the plan needs {wanted(context.plan)}"
     facts = context.facts
     if facts.gpus is None and "gpus" in facts.problems:
-        return Finding(f"No GPU can be used here ({facts.why('gpus')}), {needs}", ELSEWHERE)
+        fix = f"run it on the GPU node, or make `nvidia-smi` work here; {ELSEWHERE}"
+        return Finding(f"No GPU can be used here ({facts.why('gpus')}), {needs}", fix)
     if not context.known(facts.gpus, "gpus"):
-        return Finding(f"The NVIDIA driver is here but shows no GPU, {needs}", ELSEWHERE)
+        fix = f"run it on the GPU node, or see what `lspci -d 10de:` and `dmesg` say; {ELSEWHERE}"
+        return Finding(f"The NVIDIA driver is here but shows no GPU, {needs}", fix)
     return None
 
 
@@ -83,12 +86,17 @@ def mig_off(context: Context) -> Finding | None:
     if not on:
         return None
     fix = f"turn it off with `sudo nvidia-smi -i {_numbers(on)} -mig 0`, then reset the GPUs or reboot"
-    return Finding(f"MIG is on on {_gpus(on)}, the plan needs whole GPUs", fix)
+    return Finding(f"MIG is enabled on {_gpus(on)}, the plan needs whole GPUs", fix)
 
 
 @check("GPU006", requires=("GPU002",), applies=on_gpus)
 def gpus_idle(context: Context) -> Finding | None:
-    """No other process holds memory of the GPUs that will be used."""
+    """No other process holds memory of the GPUs that will be used.
+
+    A running container of this very deployment holds them rightly; that it runs is another check's finding.
+    """
+    if ours_runs(context):
+        return None
     busy: list[int] = []
     holders: dict[int, GpuProcess] = {}
     for gpu in context.used_gpus:

@@ -3,6 +3,7 @@
 import re
 
 from dsv4_launch.checks.base import Context, Finding, check, on_gpus
+from dsv4_launch.checks.container import ours_runs
 from dsv4_launch.plan.types import Plan
 
 GIB = 1024**3
@@ -20,6 +21,8 @@ def gpu_memory_free(context: Context) -> Finding | None:
     vLLM refuses to start when less than gpu_memory_utilization × total is free. Where no process is shown to hold the
     rest, it is in a container that does not share our view, or a dead process has not been cleaned up.
     """
+    if ours_runs(context):
+        return None
     share = context.plan.gpus.memory_utilization
     for gpu in context.used_gpus:
         total = context.known(gpu.memory_total_mib, f"gpus.{gpu.index}.memory_total_mib")

@@ -88,6 +88,19 @@ def test_a_skip_of_no_check_is_a_wrong_command_line() -> None:
     assert "Did you mean GPU002?" in caught.value.problems[0].fix
 
 
+def test_a_family_is_skipped_by_its_star_and_a_codes_own_reason_wins() -> None:
+    nothing = {"gpus": None, "driver": None, "problems": {"gpus": "no driver", "driver": "no driver"}}
+    skips = parse_skips(["GPU003=mine", "gpu*=stand-in", "DRV*=stand-in", "FAB*=stand-in", "MEM*=stand-in"])
+    results = examine(REFERENCE, good_host(nothing), skips)
+    assert blocking(results) == ()
+    found = as_map(results)
+    assert (found["GPU003"].why, found["GPU002"].why) == ("mine", "stand-in")
+    assert found["GPU001"].finding is not None
+    for text in ("*", "XYZ*"):
+        with pytest.raises(UsageError):
+            examine(REFERENCE, good_host(), {text: "x"})
+
+
 def test_a_skip_needs_a_reason() -> None:
     assert parse_skips(["gpu002=lab node = mine"]) == {"GPU002": "lab node = mine"}
     for text in ("GPU002", "GPU002=", "GPU002=  ", "=x", ""):

@@ -127,9 +127,15 @@ def test_a_stopped_container_of_ours_is_no_obstacle(changes: dict[str, Any], cod
     assert failed(REFERENCE, {"docker.containers": {"flash-b200": OURS | changes}}) == codes
 
 
-def test_a_server_of_ours_that_holds_its_port_is_reported_once() -> None:
-    port = {"127.0.0.1:8000": {"free": False, "pid": 5, "process": "docker-proxy"}}
-    assert failed(REFERENCE, {"docker.containers": {"flash-b200": OURS}, "ports": port}) == {"CTR005"}
+def test_a_server_of_ours_that_holds_its_port_and_gpus_is_reported_once() -> None:
+    held = {
+        "ports": {"127.0.0.1:8000": {"free": False, "pid": 5, "process": "docker-proxy"}},
+        "gpus.*.processes": [{"pid": 6, "name": "VLLM::Worker_TP0", "used_mib": 165000}],
+        "gpus.*.memory_free_mib": 17000,
+    }
+    assert failed(REFERENCE, held | {"docker.containers": {"flash-b200": OURS}}) == {"CTR005"}
+    stopped = held | {"docker.containers": {"flash-b200": OURS | {"state": "exited"}}}
+    assert failed(REFERENCE, stopped) == {"GPU006", "NET001"}
 
 
 @pytest.mark.parametrize(
