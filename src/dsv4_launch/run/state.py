@@ -1,0 +1,215 @@
+"""The state folder of native services: one folder a deployment, readable by its group, written whole or not at all.
+
+Docker keeps labels for us; a native service has this folder instead: ``service.json`` (who launched what, when, and how
+it ended), ``server.log``, and ``lock``, which whoever launches holds. A colleague of the same group reads the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from dsv4_launch.errors import HostError
+from dsv4_launch.run.native_processes import Process
+from dsv4_launch.values import to_data
+
+SCHEMA = 1
+SYSTEM = Path("/var/lib/dsv4")
+RECORD, LOG, LOCK = "service.json", "server.log", "lock"
+# The group of the state folder reads; setgid hands that group down. Nobody else sees configs and logs.
+_FOLDER_MODE, _FILE_MODE = 0o2750, 0o640
+_LOCK_WAIT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What ``service.json`` says. Times are ISO 8601 UTC; ``server`` and ``supervisor`` outlive no reboot."""
+
+    name: str
+    digest: str
+    config: Mapping[str, Any]
+    user: str
+    argv: tuple[str, ...]
+    port: int
+    base_url: str
+    restart: str
+    created: str
+    supervisor: Process | None = None
+    server: Process | None = None
+    life: Literal["created", "running", "restarting", "exited"] = "created"
+    started: str = ""
+    finished: str = ""
+    exit_code: int | None = None
+    error: str = ""
+    out_of_memory: bool = False
+    stopped: bool = False
+    restarts: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class DamagedError(Exception):
+    """A state file that is not whole, or from another dsv4; the text says what is wrong with it."""
+
+
+def roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where services are looked for: ``$DSV4_STATE_DIR`` alone, or the system's folder and the user's own."""
+    if environ.get("DSV4_STATE_DIR"):
+        return (Path(environ["DSV4_STATE_DIR"]).absolute(),)
+    home = environ.get("XDG_STATE_HOME") or f"{environ.get('HOME') or Path.home()}/.local/state"
+    return (SYSTEM, Path(home) / "dsv4")
+
+
+def folders(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Every service folder that is there."""
+    for root in roots(environ):
+        with contextlib.suppress(OSError):
+            yield from sorted(path for path in (root / "services").iterdir() if path.is_dir())
+
+
+def existing(name: str, environ: Mapping[str, str]) -> Path | None:
+    """The folder of a service, or None. A text that is no deployment name has none."""
+    from dsv4_launch.config.model import NAME  # here: the supervisor of a server needs no pydantic in its memory
+
+    if not re.fullmatch(NAME, name):
+        return None
+    return next((path for root in roots(environ) if (path := root / "services" / name).is_dir()), None)
+
+
+def prepare(name: str, environ: Mapping[str, str]) -> Path:
+    """The folder for a new service, made where this user may. Raises HostError when nowhere."""
+    found = existing(name, environ)
+    if found is not None and not os.access(found, os.W_OK):
+        raise HostError(
+            f"A service named {name} belongs to another user.",
+            where=str(found),
+            fix="Launch under another name (--set name=…), or have its owner stop it.",
+            code="name-taken",
+        )
+    if found is not None:
+        return found
+    refused = ""
+    for root in roots(environ):
+        folder = root / "services" / name
+        try:
+            _make(root, 0o755)
+            _make(folder.parent, None)
+            _make(folder, _FOLDER_MODE)
+        except OSError as error:
+            refused = f"{error.filename}: {error.strerror}"
+            continue
+        return folder
+    raise HostError(
+        f"The state of a native service cannot be written anywhere: {refused}.",
+        where=str(roots(environ)[-1]),
+        fix="Set DSV4_STATE_DIR to a folder that you may write.",
+        code="state-folder",
+    )
+
+
+def _make(folder: Path, mode: int | None) -> None:
+    """Make a folder; one that is there keeps its mode, which an administrator may have chosen."""
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    # A group that the parent hands down is kept; without one it is the group of this user.
+    folder.chmod(folder.parent.stat().st_mode & 0o7777 if mode is None else mode)
+
+
+def write(folder: Path, record: Record) -> None:
+    """Replace the record in one step: a reader sees the old one or the new one, also after a power cut."""
+    text = json.dumps({"version": SCHEMA, **to_data(record)}, indent=1, ensure_ascii=False) + "\n"
+    part = folder / f".{RECORD}.{os.getpid()}"
+    with open_private(part, os.O_WRONLY | os.O_TRUNC) as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / RECORD)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def open_private(path: Path, flags: int) -> Any:
+    """A file of a state folder, opened to write, readable by the group whatever the umask is."""
+    handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+    os.fchmod(handle, _FILE_MODE)
+    return os.fdopen(handle, "wb", buffering=0)
+
+
+def read(folder: Path) -> Record | None:
+    """The record of a folder, or None when none was written yet.
+
+    Raises DamagedError when it is not whole, HostError when this user may not read it: that is not "absent".
+    """
+    try:
+        text = (folder / RECORD).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HostError(
+            f"The state of {folder.name} cannot be read: {error.strerror}.",
+            where=str(folder),
+            fix=f"Join the group that owns {folder.parent}, or run the command as root.",
+            code="state-unreadable",
+        ) from None
+    return parse(text)
+
+
+def parse(text: bytes) -> Record:
+    """The record that a text holds. Raises DamagedError."""
+    try:
+        data = json.loads(text)
+        if data.pop("version") != SCHEMA:
+            raise DamagedError("it was written by another version of dsv4")
+        known = {f.name for f in fields(Record)}
+        data["extra"] = {name: data.pop(name) for name in [*data] if name not in known}
+        for name in ("supervisor", "server"):
+            data[name] = Process(**data[name]) if data.get(name) else None
+        data["argv"] = tuple(map(str, data["argv"]))
+        return Record(**data)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedError(f"it is not whole ({type(error).__name__})") from None
+
+
+def set_aside(folder: Path) -> Path:
+    """Keep a damaged record under another name, for a person to look at."""
+    aside = folder / f"{RECORD}.damaged"
+    (folder / RECORD).replace(aside)
+    return aside
+
+
+def hold(folder: Path) -> int | None:
+    """Take the folder's lock; None when another one has it. The lock lives as long as any copy of the handle."""
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever removed the folder meanwhile took the name of this lock with it: take the new one.
+            if os.path.samestat(os.fstat(handle), (folder / LOCK).stat()):
+                return handle
+        except OSError as error:
+            if not isinstance(error, BlockingIOError | FileNotFoundError):
+                os.close(handle)
+                raise
+        os.close(handle)
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.05)
+
+
+def forget(folder: Path) -> None:
+    """Remove a service's folder with all that is in it. The caller holds its lock."""
+    shutil.rmtree(folder)
