@@ -15,6 +15,8 @@ class Deviation:
     words: tuple[str, ...]
     ours: tuple[str, ...]
     why: str
+    # Where it holds: "" always, or loopback, hub, caches.
+    holds: str
 
 
 @lru_cache
@@ -26,7 +28,10 @@ def argument_order() -> dict[str, int]:
 @lru_cache
 def deviations() -> tuple[Deviation, ...]:
     """Every deviation from the page's container options."""
-    return tuple(Deviation(tuple(row["words"]), tuple(row["ours"]), row["why"]) for row in table("reference")["option"])
+    return tuple(
+        Deviation(tuple(row["words"]), tuple(row["ours"]), row["why"], row.get("holds", ""))
+        for row in table("reference")["option"]
+    )
 
 
 def source() -> str:

@@ -1,0 +1,113 @@
+"""The parts of a plan that follow from the catalog: model, GPUs, image, stack, program, and what to say about them."""
+
+from __future__ import annotations
+
+from dsv4_launch.catalog.models import Variant
+from dsv4_launch.catalog.reference import deviations, source
+from dsv4_launch.config.model import LaunchConfig, Model
+from dsv4_launch.plan.lookup import Known
+from dsv4_launch.plan.settings import Setting, Settings
+from dsv4_launch.plan.types import Notice, PlannedGpus, PlannedModel, Stack
+from dsv4_launch.values import Ref, Word, host_path, joined
+
+_MODEL_IN_CONTAINER = "/model"
+
+
+def repo_of(config: LaunchConfig, variant: Variant) -> str:
+    return config.model.repo or variant.repo if isinstance(config.model, Model) else variant.repo
+
+
+def model_source(config: LaunchConfig, known: Known) -> Word | None:
+    """The folder of the host that holds the checkpoint, when it does not come from the Hub."""
+    if isinstance(config.model, Model) and config.model.path:
+        return host_path(config.model.path)
+    return joined(Ref("rehearsal_home"), "/model") if known.gpu.arch == "cpu" else None
+
+
+def model_of(config: LaunchConfig, known: Known) -> PlannedModel:
+    variant, folder = known.variant, model_source(config, known)
+    repo = "" if isinstance(config.model, Model) and config.model.path else repo_of(config, variant)
+    served: Word = repo
+    if folder is not None:
+        served = _MODEL_IN_CONTAINER if config.target.type == "docker" else folder
+    ours = folder is None and repo == variant.repo
+    return PlannedModel(
+        key=variant.key,
+        repo=repo,
+        revision=(config.model.revision or "") if isinstance(config.model, Model) else "",
+        served=served,
+        local=folder is not None,
+        gated=variant.gated and ours,
+        weight_bytes=variant.weight_bytes if ours else 0,
+        files=variant.files if ours else 0,
+    )
+
+
+def gpu_count(settled: Settings) -> int:
+    count = 1
+    for name in ("tensor", "data", "pipeline"):
+        count *= int(settled[f"parallel.{name}"].value)
+    return count
+
+
+def gpus_of(config: LaunchConfig, known: Known, settled: Settings) -> PlannedGpus:
+    gpu = known.gpu
+    # 0.92 is vLLM's own default (vllm 0.20.0 config/cache.py:66).
+    utilization = settled.get("engine.gpu_memory_utilization", Setting(0.92, "", "")).value
+    return PlannedGpus(
+        key=gpu.key,
+        names=gpu.names,
+        count=0 if gpu.arch == "cpu" else gpu_count(settled),
+        visible=config.gpus,
+        memory_mib=gpu.memory_mib,
+        compute_capability=gpu.compute_capability,
+        arch=gpu.arch,
+        memory_utilization=float(utilization),
+    )
+
+
+def image_of(known: Known) -> str:
+    if known.gpu.rehearsal_image:
+        return known.gpu.rehearsal_image.format(vllm=known.version)
+    return known.release.image if known.exact else f"vllm/vllm-openai:v{known.version}"
+
+
+def stack_of(config: LaunchConfig, known: Known) -> Stack:
+    """The CUDA of the release's own image; of another image nothing is known before it is looked at."""
+    if known.gpu.arch == "cpu" or (config.container.image and config.container.image != known.release.image):
+        return Stack("", "", "")
+    return Stack(known.release.cuda, known.release.min_driver, known.release.source)
+
+
+def executable_of(config: LaunchConfig, known: Known) -> Word:
+    if config.target.type == "native" and config.target.executable:
+        return host_path(config.target.executable)
+    return joined(Ref("rehearsal_home"), "/venv/bin/vllm") if known.gpu.arch == "cpu" else "vllm"
+
+
+def doubts_of(known: Known) -> tuple[Notice, ...]:
+    if known.exact:
+        return ()
+    why = f"its flags and rules are those of {known.release.version}, the nearest release in the catalog"
+    return (Notice("warning", f"vLLM {known.version} is not a release that is known here", why),)
+
+
+def deviations_of(config: LaunchConfig, model: PlannedModel) -> tuple[Notice, ...]:
+    if config.target.type != "docker":
+        return ()
+    holds = {
+        "": True,
+        "loopback": config.server.host in {"127.0.0.1", "::1", "localhost"},
+        "hub": not model.local,
+        "caches": config.container.caches,
+    }
+    return tuple(
+        Notice(
+            "deviation",
+            f"page: {' '.join(d.words) or '(none)'}   here: {' '.join(d.ours) or '(none)'}",
+            d.why,
+            source(),
+        )
+        for d in deviations()
+        if holds[d.holds]
+    )
