@@ -58,20 +58,24 @@ def gpus_in_containers(context: Context) -> Finding | None:
     return Finding("The Docker engine has neither the nvidia runtime nor its hook nor a CDI specification of GPUs", fix)
 
 
-@check("CTR004", requires=("CTR002",), severity="warning", applies=on_docker)
+@check(
+    "CTR004", requires=("CTR002",), severity="warning", applies=lambda plan: on_docker(plan) and not _made_here(plan)
+)
 def image_here(context: Context) -> Finding | None:
     """The image is on this machine, so that the start does not wait for a registry."""
-    images = context.known(_docker(context).images, "docker.images")
-    ref = context.plan.container.image
-    if ref not in images:
-        context.known(None, f"docker.images.{ref}")
-    if images[ref] is not None:
+    if _has_image(context):
         return None
-    if context.plan.rehearsal:
-        return Finding(
-            f"The image {ref} is not here and no registry has it", "build it with `scripts/rig`, or name another"
-        )
-    return Finding(f"The image {ref} is not here yet", "`dsv4 serve` pulls it first, which takes a while")
+    found = f"The image {context.plan.container.image} is not here yet"
+    return Finding(found, "`dsv4 serve` pulls it first, which takes a while")
+
+
+@check("CTR007", requires=("CTR002",), applies=lambda plan: on_docker(plan) and _made_here(plan))
+def rehearsal_image_here(context: Context) -> Finding | None:
+    """The image of a rehearsal, which no registry has, was built on this machine."""
+    if _has_image(context):
+        return None
+    found = f"The image {context.plan.container.image} is not here and no registry has it"
+    return Finding(found, "build it with `scripts/rig`")
 
 
 @check("CTR005", requires=("CTR002",), applies=on_docker)
@@ -103,6 +107,18 @@ def engine_is_local(context: Context) -> Finding | None:
         return None
     found = f"The Docker engine is reached over {endpoint}, so GPUs, disks and ports seen here may not be its own"
     return Finding(found, "run dsv4 on that machine, or unset DOCKER_HOST")
+
+
+def _made_here(plan: Plan) -> bool:
+    return plan.rehearsal and "/" not in plan.container.image
+
+
+def _has_image(context: Context) -> bool:
+    images = context.known(_docker(context).images, "docker.images")
+    ref = context.plan.container.image
+    if ref not in images:
+        context.known(None, f"docker.images.{ref}")
+    return images[ref] is not None
 
 
 def ours_runs(context: Context) -> bool:

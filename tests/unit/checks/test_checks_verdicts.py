@@ -29,7 +29,9 @@ def result_of(code: str, plan: Plan, changes: dict[str, Any]) -> Result:
     ["NVIDIA GB200", "NVIDIA B300 SXM6 AC", "NVIDIA B200 MIG 3g.90gb", "NVIDIA H100 80GB HBM3", "nvidia b200", "B200"],
 )
 def test_a_gpu_of_another_name_is_another_gpu(name: str) -> None:
-    assert "GPU002" in failed(REFERENCE, {"gpus.*.name": name})
+    found = result_of("GPU002", REFERENCE, {"gpus.*.name": name})
+    assert f"are 4 {name}, the plan is for 4 NVIDIA B200" in found.message
+    assert ("turn MIG off" in found.message) == (" MIG " in name)
 
 
 def test_only_the_gpus_that_will_be_used_are_judged() -> None:
