@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Write the golden files: the command of every built-in config, for every target, as a person pastes it.
+
+Usage: .venv/bin/python scripts/update_golden.py            (then read the diff)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dsv4_launch.cli.configs import builtins, load_config
+from dsv4_launch.plan.resolve import resolve
+from dsv4_launch.targets import TARGETS, render, shell
+
+FOLDER = Path(__file__).resolve().parents[1] / "tests" / "golden"
+
+
+def texts() -> dict[Path, str]:
+    """Every golden file with the text that it should have."""
+    found = {}
+    for name in builtins():
+        for target in TARGETS:
+            rendered = render(resolve(load_config(name, target=target)))
+            found[FOLDER / name / f"{target}.sh"] = f"#!/bin/sh\n{shell.multiline(rendered)}\n"
+            found[FOLDER / name / f"{target}.json"] = shell.as_json(rendered) + "\n"
+    return found
+
+
+def main() -> None:
+    """Write them all, and remove those of configs that are gone."""
+    wanted = texts()
+    for path in [*FOLDER.glob("*/*.sh"), *FOLDER.glob("*/*.json")]:
+        if path not in wanted:
+            path.unlink()
+            print(f"removed {path}")
+    for path, text in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

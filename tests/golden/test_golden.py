@@ -1,0 +1,48 @@
+"""Golden files are real shell scripts: they are what we render today, and real shells and shellcheck read them."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+_spec = importlib.util.spec_from_file_location("update_golden", ROOT / "scripts" / "update_golden.py")
+assert _spec
+assert _spec.loader
+update_golden = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(update_golden)
+
+TEXTS = update_golden.texts()
+SCRIPTS = [path for path in TEXTS if path.suffix == ".sh"]
+
+
+def _id(path: Path) -> str:
+    return str(path.relative_to(HERE))
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=_id)
+def test_the_golden_file_is_what_is_rendered(path):
+    assert path.is_file(), "run scripts/update_golden.py"
+    assert path.read_text() == TEXTS[path], "run scripts/update_golden.py and read the diff"
+
+
+def test_no_golden_file_is_left_over():
+    assert {*HERE.glob("*/*.sh"), *HERE.glob("*/*.json")} == set(TEXTS)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=_id)
+@pytest.mark.parametrize("program", ["bash", "sh"])
+def test_shells_can_parse_it(path, program):
+    subprocess.run([program, "-n", path], check=True)
+
+
+def test_shellcheck_finds_nothing():
+    shellcheck = shutil.which("shellcheck") or str(Path(shutil.which("pytest") or "").parent / "shellcheck")
+    done = subprocess.run([shellcheck, "--shell=sh", "--severity=style", *SCRIPTS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
