@@ -1,0 +1,82 @@
+"""The name of a deployment: who has it, whether it is free, and giving it back."""
+
+from __future__ import annotations
+
+from dsv4_launch.errors import HostError, Problem
+from dsv4_launch.plan.types import Plan
+from dsv4_launch.run.endpoint import ask
+from dsv4_launch.run.progress import Progress
+from dsv4_launch.run.readiness import ending
+from dsv4_launch.run.service import Driver, Seen
+from dsv4_launch.run.world import Outcome, World, api_key
+
+STOP_S = 30.0
+
+
+def already(plan: Plan, digest: str, world: World, progress: Progress) -> Outcome | None:
+    """The outcome when this very plan runs and is ready; None when the name is free (or can be freed).
+
+    Raises HostError when the name is taken: by another plan, by a start under way, by what dsv4 did not make.
+    """
+    try:
+        found = world.driver.find(plan.name)
+    except HostError as error:
+        if error.problems[0].code.startswith("engine-"):
+            return None  # the checks say it better
+        raise
+    if found is None:
+        return None
+    if found.foreign:
+        raise HostError(foreign(found))
+    if over(found):
+        progress.say(f"Replacing the finished {plan.name} ({'stopped' if found.stopped else ending(found)})")
+        return None
+    if found.digest != digest:
+        raise HostError(
+            f"{plan.name} runs already, with another config or by another version of dsv4{_by(found)}.",
+            where=f"{found.target} {plan.name}",
+            fix=f"`dsv4 stop {plan.name}` first; `dsv4 show {plan.name}` prints what runs.",
+            code="other-plan-runs",
+        )
+    answer = ask(plan.base_url, plan.served_model_names, api_key(plan, world.environ))
+    if answer.up:
+        return Outcome("already-ready", plan.name, plan.target, plan.base_url, answer.models, digest)
+    raise HostError(
+        f"{plan.name} is there already and not ready: it starts, or hangs{_by(found)}.",
+        where=f"{found.target} {plan.name}",
+        fix=f"`dsv4 status {plan.name}` says how far it is; `dsv4 stop {plan.name}` ends it.",
+        code="name-taken",
+    )
+
+
+def stop(driver: Driver, name: str, timeout_s: float = STOP_S) -> Seen | None:
+    """Stop and forget a service; returns what it was, None when there was none. Raises HostError for a foreign one."""
+    found = driver.find(name)
+    if found is None:
+        return None
+    if found.foreign:
+        raise HostError(foreign(found))
+    if found.life != "exited":
+        driver.stop(name, timeout_s)
+    driver.remove(name)
+    return found
+
+
+def over(found: Seen) -> bool:
+    """True for a service that has ended, or was created and could not start."""
+    return found.life == "exited" or (found.life == "created" and bool(found.error))
+
+
+def foreign(found: Seen) -> Problem:
+    """The problem of a name that belongs to something which dsv4 did not make."""
+    thing = "container" if found.target == "docker" else "process"
+    return Problem(
+        "name-taken",
+        f"The name {found.name} belongs to a {thing} that dsv4 did not make ({found.life}); it is left alone.",
+        f"{found.target} {found.name}",
+        "Rename the deployment (`name:` in the config), or remove the other one yourself.",
+    )
+
+
+def _by(found: Seen) -> str:
+    return f" (launched by {found.user}, {found.created[:16]}Z)" if found.user else ""

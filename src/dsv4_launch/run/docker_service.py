@@ -1,0 +1,270 @@
+"""Services in containers: the rendered `docker run` creates, the docker package observes and stops."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Literal
+
+from dsv4_launch.errors import HostError, Problem, ToolError
+from dsv4_launch.plan.types import Plan
+from dsv4_launch.run.docker_errors import refused
+from dsv4_launch.run.service import Life, Seen
+from dsv4_launch.targets.docker import CONTAINER_PORT, LABEL_CONFIG, LABEL_DIGEST, LABEL_NAME, LABEL_USER
+from dsv4_launch.values import Command
+
+# The engine answers at once, except where it has to set up GPUs, networks and mounts.
+CREATE_S: Final = 180.0
+_NEVER: Final = "0001-01-01T00:00:00Z"
+_LIVES: Mapping[str, Life] = {
+    "running": "running",
+    "exited": "exited",
+    "dead": "exited",
+    "removing": "exited",
+    "created": "created",
+    "restarting": "restarting",
+    "paused": "paused",
+}
+
+
+class DockerDriver:
+    """Acts on containers. ``connect`` gives a client of the docker package for the engine that `docker` itself uses."""
+
+    name: Literal["docker"] = "docker"
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._opened: Any = None
+
+    def find(self, name: str) -> Seen | None:
+        """The container of this name, ours or not. Raises HostError when the engine cannot be asked."""
+        data = self._inspect(name)
+        return None if data is None else seen(data)
+
+    def all(self) -> list[Seen]:
+        """Every container that carries our label, running or not."""
+        with _asking():
+            rows = self._client.api.containers(all=True, filters={"label": [LABEL_NAME]})
+        found = [self._inspect(row["Id"]) for row in rows]
+        return sorted((seen(data) for data in found if data is not None), key=lambda one: one.name)
+
+    def create(self, name: str, command: Command, environ: Mapping[str, str], plan: Plan | None = None) -> None:
+        """Run the filled command as it is; its secrets reach it by the environment of the process.
+
+        A finished container of ours with that name is replaced. One that was created but could not start is removed
+        again, by its id: never by a name that another launch may own. Raises HostError (``name-taken``,
+        ``port-taken``, …) or ToolError.
+        """
+        if plan is None:
+            raise ValueError("a container is created from a plan")
+        self._make_room(name)
+        passed = {variable: environ[source] for variable, source in command.env_from.items() if source in environ}
+        words = [word if isinstance(word, str) else repr(word) for word in command.argv]
+        try:
+            process = subprocess.Popen(
+                words,
+                env={**environ, **passed},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # Ctrl-C in the terminal is ours to handle, not docker's
+            )
+        except OSError as error:
+            raise _no_cli(words[0], error) from None
+        try:
+            out, err = process.communicate(timeout=CREATE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise ToolError(
+                f"docker run gave no answer within {CREATE_S:.0f} s.",
+                where=f"container {name}",
+                fix="See that `docker info` answers and the engine's log (`journalctl -u docker`).",
+                code="docker-run",
+            ) from None
+        except KeyboardInterrupt:
+            # The engine may be half way through: wait for its answer, so that nothing of it stays.
+            out, err = process.communicate(timeout=CREATE_S)
+            self._remove_id(_id(out))
+            raise
+        if process.returncode != 0:
+            self._remove_id(_id(out))
+            raise refused(f"{err}\n{out}", plan)
+
+    def logs(self, name: str, *, follow: bool, tail: int | None) -> Iterator[str]:
+        """The container's log lines; with ``follow`` until it exits."""
+        import docker
+
+        try:
+            with _asking():
+                stream = self._client.api.logs(
+                    name, stdout=True, stderr=True, stream=True, follow=follow, tail="all" if tail is None else tail
+                )
+            yield from _lines(stream)
+        except docker.errors.NotFound:
+            return
+
+    def stop(self, name: str, timeout_s: float) -> None:
+        """SIGTERM, then SIGKILL after ``timeout_s``; the engine kills every process of the container."""
+        import docker
+
+        with _asking(), contextlib.suppress(docker.errors.NotFound):
+            self._client.api.stop(name, timeout=max(1, round(timeout_s)))
+
+    def remove(self, name: str) -> None:
+        """Remove the container and its anonymous volumes; mounted caches and weights stay."""
+        data = self._inspect(name)
+        if data is not None:
+            self._remove_id(data["Id"])
+
+    def _make_room(self, name: str) -> None:
+        """Remove a finished container of ours that has the name: by its id, which no newer one can have."""
+        data = self._inspect(name)
+        if data is None:
+            return
+        old = seen(data)
+        if old.foreign:
+            raise HostError(
+                f"The name {name} belongs to a container that dsv4 did not make ({old.life}).",
+                where=f"container {name}",
+                fix=f"Rename the deployment, or `docker rm {name}` if nobody needs it.",
+                code="name-taken",
+            )
+        if old.life == "exited" or (old.life == "created" and old.error):
+            self._remove_id(data["Id"])
+
+    def _remove_id(self, identity: str) -> None:
+        import docker
+
+        if not identity:
+            return
+        with _asking(), contextlib.suppress(docker.errors.NotFound):
+            try:
+                self._client.api.remove_container(identity, force=True, v=True)
+            except docker.errors.APIError as error:
+                if error.status_code != 409:  # another removal of it is under way
+                    raise
+
+    def _inspect(self, name: str) -> dict[str, Any] | None:
+        import docker
+
+        with _asking():
+            try:
+                data: dict[str, Any] = self._client.api.inspect_container(name)
+            except docker.errors.NotFound:
+                return None
+        # The engine also takes the beginning of another container's id for a name.
+        return data if name in (data.get("Name", "").lstrip("/"), data.get("Id")) else None
+
+    @property
+    def _client(self) -> Any:
+        if self._opened is None:
+            self._opened = self._connect()
+        return self._opened
+
+
+def seen(data: Mapping[str, Any]) -> Seen:
+    """What the engine's inspection of a container says."""
+    state, config = data["State"], data.get("Config") or {}
+    labels = config.get("Labels") or {}
+    name = str(data["Name"]).lstrip("/")
+    life = _LIVES.get(state["Status"], "exited")
+    over = life == "exited"
+    code = state.get("ExitCode")
+    return Seen(
+        name=name,
+        target="docker",
+        life=life,
+        digest=labels.get(LABEL_DIGEST, ""),
+        config=_config(labels.get(LABEL_CONFIG, "")),
+        user=labels.get(LABEL_USER, ""),
+        base_url=_base_url(data),
+        created=data.get("Created", ""),
+        started=_time(state.get("StartedAt")),
+        finished=_time(state.get("FinishedAt")) if over else "",
+        exit_code=code if over or life == "restarting" else None,
+        error=state.get("Error") or "",
+        out_of_memory=bool(state.get("OOMKilled")),
+        # `docker stop` sends SIGTERM: vLLM then ends with 0, a process that does not handle it with 143.
+        stopped=over and code in (0, 143),
+        restarts=int(data.get("RestartCount") or 0),
+        pid=int(state.get("Pid") or 0),
+        image=config.get("Image", ""),
+        foreign=labels.get(LABEL_NAME) != name,
+    )
+
+
+def _time(value: object) -> str:
+    return str(value) if value and value != _NEVER else ""
+
+
+def _config(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _base_url(data: Mapping[str, Any]) -> str:
+    bindings = (data.get("HostConfig") or {}).get("PortBindings") or {}
+    for item in bindings.get(f"{CONTAINER_PORT}/tcp") or ():
+        host = item.get("HostIp") or ""
+        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{item.get('HostPort', '')}"
+    return ""
+
+
+def _lines(stream: Iterable[bytes]) -> Iterator[str]:
+    """Whole lines from the chunks that the engine sends."""
+    rest = b""
+    for chunk in stream:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode("utf-8", "replace").rstrip("\r")
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _id(out: str) -> str:
+    """The container's id: what `docker run --detach` prints, also when the start failed afterwards."""
+    last = out.strip().rpartition("\n")[2].strip()
+    return last if len(last) == 64 and all(c in "0123456789abcdef" for c in last) else ""
+
+
+def _no_cli(program: str, error: OSError) -> ToolError:
+    return ToolError(
+        f"{program} cannot be run: {error.strerror or error}.",
+        where="PATH",
+        fix="Install Docker Engine (https://docs.docker.com/engine/install/), or use --target native.",
+        code="docker-missing",
+    )
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    """The engine's own failures as errors of ours; NotFound stays what it is, for those who expect it."""
+    import docker
+    import requests
+
+    try:
+        yield
+    except docker.errors.NotFound:
+        raise
+    except docker.errors.APIError as error:
+        raise ToolError(
+            f"The Docker engine refused: {error.explanation or error}.", fix="See `docker info`.", code="docker-engine"
+        ) from error
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        raise HostError(
+            Problem(
+                "engine-down",
+                "The Docker engine stopped answering.",
+                type(error).__name__,
+                "Start it (`sudo systemctl start docker`), or correct DOCKER_HOST or the docker context.",
+            )
+        ) from error

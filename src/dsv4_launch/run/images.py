@@ -1,0 +1,190 @@
+"""The image: is it here, and if not, pull it with one total of all its layers."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dsv4_launch.errors import Problem, ToolError
+from dsv4_launch.run.progress import Now, Progress
+
+# A layer of several GB is unpacked without a word; a registry that sends nothing for this long will not any more.
+NO_PROGRESS_S: Final = 300.0
+# Images with this prefix are built on the machine: no registry has them.
+LOCAL_PREFIX: Final = "dsv4-"
+
+_LOAD = "or bring it from another machine: `docker save IMAGE | ssh HOST docker load`"
+_KNOWN: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "image-not-found",
+        r"manifest unknown|manifest for \S+ not found|not found: manifest|no matching manifest",
+        "The registry has no image {ref}.",
+        "Check the tag (https://hub.docker.com/r/vllm/vllm-openai/tags) and correct vllm or container.image.",
+    ),
+    (
+        "registry-rate-limit",
+        r"toomanyrequests|too many requests|rate limit",
+        "The registry refuses {ref} for now: its pull limit is reached.",
+        "`docker login` raises the limit; or wait.",
+    ),
+    (
+        "registry-denied",
+        r"pull access denied|unauthorized|denied|authentication required|no basic auth",
+        "The registry does not give {ref} to this user, or has no such image.",
+        "Check the name, and `docker login` to the registry if it is private.",
+    ),
+    (
+        "disk-full",
+        r"no space left on device|disk quota exceeded",
+        "The Docker engine's disk is full; {ref} does not fit.",
+        "Free some with `docker system df` and `docker image prune`, or move the engine's data-root.",
+    ),
+    (
+        "registry-unreachable",
+        r"dial tcp|no such host|i/o timeout|connection refused|connection reset|TLS handshake|deadline exceeded"
+        r"|network is unreachable|x509|proxyconnect|server misbehaving|EOF",
+        "The registry of {ref} cannot be reached.",
+        "Check the network and the engine's proxy settings (`docker info`), " + _LOAD + ".",
+    ),
+)
+
+
+@dataclass(slots=True)
+class Layers:
+    """The layers of a pull: bytes of each as the engine tells them, and what each of them is doing."""
+
+    done: dict[str, int] = field(default_factory=dict)
+    total: dict[str, int] = field(default_factory=dict)
+    status: dict[str, str] = field(default_factory=dict)
+
+    def read(self, event: Mapping[str, Any]) -> None:
+        """Take in one event of the engine's stream."""
+        layer, status = str(event.get("id") or ""), str(event.get("status") or "")
+        if not layer or status.startswith("Pulling from"):
+            return
+        self.status[layer] = status
+        detail = event.get("progressDetail") or {}
+        if status == "Downloading" and detail.get("total"):
+            self.done[layer], self.total[layer] = int(detail.get("current") or 0), int(detail["total"])
+        elif status in ("Download complete", "Verifying Checksum", "Extracting", "Pull complete"):
+            self.done[layer] = self.total.get(layer, 0)
+
+    def now(self, ref: str) -> Now:
+        """All of it as one line."""
+        ready = sum(status in ("Pull complete", "Already exists") for status in self.status.values())
+        return Now(
+            f"pulling {ref}",
+            sum(self.done.values()),
+            sum(self.total.values()),
+            "B",
+            f"{ready} of {len(self.status)} layers ready" if self.status else "",
+        )
+
+
+def ensure_image(
+    client: Any, ref: str, progress: Progress, *, pull: bool = True, no_progress_s: float = NO_PROGRESS_S
+) -> bool:
+    """Make sure that the image is on the engine; True when it was pulled.
+
+    ``client`` is one of the docker package whose reads time out after ``no_progress_s``. Raises ToolError: no such
+    tag, registry unreachable or refusing, disk full, no progress, or a missing image that may not be pulled.
+    """
+    import docker
+
+    try:
+        client.api.inspect_image(ref)
+    except docker.errors.ImageNotFound:
+        pass
+    else:
+        return False
+    if ref.startswith(LOCAL_PREFIX):
+        raise ToolError(
+            f"The image {ref} is not here, and no registry has it: it is built on the machine that rehearses.",
+            where=f"image {ref}",
+            fix="Build it with `./scripts/rig`, or rehearse without docker: `--target native`.",
+            code="image-missing",
+        )
+    if not pull:
+        raise ToolError(
+            f"The image {ref} is not here, and --no-pull forbids to fetch it.",
+            where=f"image {ref}",
+            fix=f"Run `docker pull {ref}`, or leave --no-pull out.",
+            code="image-missing",
+        )
+    progress.say(f"The image {ref} is not here yet; pulling it")
+    try:
+        follow(_events(client, ref), ref, progress, no_progress_s)
+    finally:
+        progress.close()
+    progress.say(f"The image {ref} is here")
+    return True
+
+
+def follow(
+    events: Iterable[Mapping[str, Any]],
+    ref: str,
+    progress: Progress,
+    no_progress_s: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Read a pull to its end. Raises ToolError for an error event, or when nothing moves for too long."""
+    layers = Layers()
+    last: object = None
+    moved_s = clock()
+    for event in events:
+        if "error" in event:
+            raise pull_failed(ref, str(event["error"]))
+        layers.read(event)
+        now = layers.now(ref)
+        # "Retrying in 5 seconds" comes again and again: only bytes and steps of layers count.
+        state = (now.done, now.detail, sum(s == "Extracting" for s in layers.status.values()), _extracted(event))
+        if state != last:
+            last, moved_s = state, clock()
+        elif clock() - moved_s > no_progress_s:
+            raise _stalled(ref, no_progress_s)
+        progress.show(now)
+
+
+def pull_failed(ref: str, said: str) -> ToolError:
+    """The error for what the engine said about a pull."""
+    for code, pattern, message, fix in _KNOWN:
+        if re.search(pattern, said, re.IGNORECASE):
+            return ToolError(Problem(code, message.format(ref=ref), said[:600], fix.replace("IMAGE", ref)))
+    return ToolError(
+        Problem("image-pull", f"Pulling {ref} failed.", said[:600], f"Try `docker pull {ref}` by hand, {_LOAD}.")
+    )
+
+
+def _extracted(event: Mapping[str, Any]) -> object:
+    return (event.get("progressDetail") or {}).get("current") if event.get("status") == "Extracting" else None
+
+
+def _events(client: Any, ref: str) -> Iterable[Mapping[str, Any]]:
+    import docker
+    import requests
+
+    # Without tag or digest the engine would pull every tag.
+    name, tag = docker.utils.parse_repository_tag(ref)
+    try:
+        yield from client.api.pull(name, tag=tag or "latest", stream=True, decode=True)
+    except (requests.exceptions.Timeout, TimeoutError):
+        raise _stalled(ref, NO_PROGRESS_S) from None
+    except requests.exceptions.ConnectionError as error:
+        # A read that times out in the middle of the stream comes as a ConnectionError of urllib3's ReadTimeoutError.
+        if "timed out" in str(error).lower():
+            raise _stalled(ref, NO_PROGRESS_S) from None
+        raise pull_failed(ref, f"the engine hung up: {type(error).__name__}") from None
+    except docker.errors.APIError as error:
+        raise pull_failed(ref, str(error.explanation or error)) from None
+
+
+def _stalled(ref: str, no_progress_s: float) -> ToolError:
+    return ToolError(
+        f"Pulling {ref} made no progress for {no_progress_s:.0f} s.",
+        where=f"image {ref}",
+        fix="Check the network and the registry; layers that are complete are kept, so try again.",
+        code="pull-stalled",
+    )

@@ -1,0 +1,136 @@
+"""From a plan to a server that answers: judge the host, fetch, launch, wait; and undo what is half done."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+from dsv4_launch.checks.examine import Result, blocking, examine, warnings
+from dsv4_launch.checks.request import request_for
+from dsv4_launch.errors import HostError, Interrupted, Problem, ServerError
+from dsv4_launch.facts import HostFacts
+from dsv4_launch.plan.types import Plan
+from dsv4_launch.run.claim import already
+from dsv4_launch.run.fetch import fetch, missing
+from dsv4_launch.run.interrupts import deaf, hold
+from dsv4_launch.run.progress import Progress
+from dsv4_launch.run.readiness import Ready, wait_until_ready
+from dsv4_launch.run.service import Driver, digest_of
+from dsv4_launch.run.world import DryRun, Options, Outcome, World, api_key
+from dsv4_launch.values import Rendered
+
+# What never was ready has no requests to finish.
+STOP_UNREADY_S = 10.0
+
+
+def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progress: Progress) -> Outcome:
+    """Bring the plan's service up.
+
+    Raises HostError (a check fails, the name or port is taken), ToolError, WeightsError (fetching failed), ServerError
+    (it died or is late; the service is kept or removed as asked) or Interrupted (what was started is gone again).
+    """
+    digest = digest_of(plan, rendered)
+    ready = already(plan, digest, world, progress)
+    if ready is not None:
+        return ready
+    try:
+        checks, facts = judge(plan, world, options.skips, progress)
+        problems = [result.problem() for result in blocking(checks)]
+        if problems:
+            raise HostError(*problems)
+        fetch(plan, facts, world, progress, pull=options.pull)
+    except KeyboardInterrupt:
+        progress.close()
+        raise Interrupted(f"Interrupted before {plan.name} was launched; nothing was started.") from None
+    _create(plan, rendered, world, progress)
+    up = Ready(0.0, plan.served_model_names) if options.detach else _await(plan, world, options, progress)
+    return Outcome(
+        state="detached" if options.detach else "ready",
+        name=plan.name,
+        target=plan.target,
+        base_url=plan.base_url,
+        models=up.models or plan.served_model_names,
+        digest=digest,
+        seconds=round(up.seconds, 1),
+        checks=checks,
+        skipped=dict(options.skips),
+    )
+
+
+def dry_run(plan: Plan, rendered: Rendered, world: World, options: Options) -> DryRun:
+    """Everything up to the launch, with nothing changed: no pull, no create."""
+    facts = world.probe(request_for(plan, world.places))
+    checks = examine(plan, facts, options.skips)
+    argv = rendered.command.fill(world.places).argv
+    return DryRun(plan.name, digest_of(plan, rendered), checks, missing(plan, facts), argv)
+
+
+def judge(
+    plan: Plan, world: World, skips: Mapping[str, str], progress: Progress
+) -> tuple[tuple[Result, ...], HostFacts]:
+    """Look at the host and judge the plan there; warnings and skips are said, faults are left to the caller."""
+    facts = world.probe(request_for(plan, world.places))
+    checks = examine(plan, facts, skips)
+    for result in warnings(checks):
+        why = f" (skipped: {result.why})" if result.status == "ignored" else ""
+        progress.say(f"warning: {result.message}{why} [{result.code}]")
+    return checks, facts
+
+
+def _create(plan: Plan, rendered: Rendered, world: World, progress: Progress) -> None:
+    """Create the service. A Ctrl-C meanwhile waits until it is clear what there is to undo."""
+    command = rendered.command.fill(world.places)
+    what = f"container of {plan.container.image}" if plan.target == "docker" else "native process"
+    progress.say(f"Launching {plan.name} ({what})")
+    try:
+        with hold() as held:
+            world.driver.create(plan.name, command, world.environ, plan)
+    except KeyboardInterrupt:
+        raise Interrupted(f"Interrupted while {plan.name} was launched; nothing of it is left.") from None
+    if held.came:
+        raise _undone(plan, world.driver, progress)
+
+
+def _await(plan: Plan, world: World, options: Options, progress: Progress) -> Ready:
+    timeout_s = options.timeout_s if options.timeout_s is not None else float(plan.timeout_s)
+    key = api_key(plan, world.environ)
+    try:
+        up = wait_until_ready(world.driver, plan, timeout_s=timeout_s, api_key=key, progress=progress)
+    except KeyboardInterrupt:
+        progress.close()
+        raise _undone(plan, world.driver, progress) from None
+    except ServerError as error:
+        with deaf():
+            kept = _after_failure(plan, world.driver, options.on_failure, error.problems[0].code)
+        first = error.problems[0]
+        raise ServerError(Problem(first.code, first.message, first.where, f"{kept} {first.fix}".strip())) from None
+    if up.key_refused:
+        progress.say("warning: the server is up, but refuses the API key of this environment")
+    return up
+
+
+def _undone(plan: Plan, driver: Driver, progress: Progress) -> Interrupted:
+    progress.say(f"Stopping {plan.name}")
+    with deaf():
+        _discard(plan, driver)
+    return Interrupted(f"Interrupted before {plan.name} was ready; it has been stopped and removed.")
+
+
+def _after_failure(plan: Plan, driver: Driver, on_failure: str, code: str) -> str:
+    """Keep or remove what failed; returns the sentence that says which."""
+    thing = "container" if plan.target == "docker" else "service"
+    if on_failure == "remove":
+        _discard(plan, driver)
+        return f"The {thing} has been removed, as asked."
+    if code == "crash-loop":
+        driver.stop(plan.name, STOP_UNREADY_S)
+        return f"The {thing} has been stopped and is kept."
+    if code == "server-late":
+        return f"It goes on starting: `dsv4 status {plan.name}` tells how far it is, `dsv4 stop {plan.name}` ends it."
+    return f"The {thing} is kept; the next `dsv4 serve` replaces it."
+
+
+def _discard(plan: Plan, driver: Driver) -> None:
+    with contextlib.suppress(HostError):  # it may be gone by itself
+        driver.stop(plan.name, STOP_UNREADY_S)
+    driver.remove(plan.name)

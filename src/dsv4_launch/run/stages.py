@@ -1,0 +1,89 @@
+"""How far a start has come, read from the server's own log lines by the patterns of ``catalog/data/stages.toml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from dsv4_launch.catalog.read import table
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One line that a starting server writes, and the stage that begins with it."""
+
+    key: str
+    title: str
+    order: int
+    expression: re.Pattern[str]
+    detail: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a start is. ``done`` of ``total`` counts inside the stage; ``detail`` is the last thing worth knowing."""
+
+    key: str = "launched"
+    title: str = "waiting for the server's first words"
+    order: int = -1
+    done: int = 0
+    total: int = 0
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """The stage for a person: ``loading weights 12/46``."""
+        counted = f" {self.done}/{self.total}" if self.total else ""
+        return f"{self.title}{counted}"
+
+
+@lru_cache
+def patterns() -> tuple[Pattern, ...]:
+    """Every pattern, in the order of the data file."""
+    orders: dict[str, int] = {}
+    return tuple(
+        Pattern(
+            row["key"],
+            row["title"],
+            orders.setdefault(row["key"], len(orders)),
+            re.compile(row["pattern"]),
+            row.get("detail", "{}"),
+            row["source"],
+        )
+        for row in table("stages")["stage"]
+    )
+
+
+def advance(stage: Stage, line: str) -> Stage:
+    """The stage after a log line. A start goes forward only: what one rank says late does not take it back."""
+    for pattern in patterns():
+        if pattern.order < stage.order:
+            continue
+        found = _last(pattern.expression, line)
+        if found is None:
+            continue
+        groups = found.groupdict()
+        same = pattern.order == stage.order
+        done, total = int(groups.get("done") or 0), int(groups.get("total") or 0)
+        if same and (total == 0 or (done <= stage.done and total == stage.total)):
+            done, total = stage.done, stage.total
+        detail = pattern.detail.format(groups["detail"]) if groups.get("detail") else ""
+        stage = Stage(pattern.key, pattern.title, pattern.order, done, total, detail or stage.detail)
+    return stage
+
+
+def read(lines: Iterable[str], stage: Stage | None = None) -> Stage:
+    """The stage after many lines."""
+    stage = stage or Stage()
+    for line in lines:
+        stage = advance(stage, line)
+    return stage
+
+
+def _last(expression: re.Pattern[str], line: str) -> re.Match[str] | None:
+    """The last match: a progress bar rewrites its line with carriage returns, and the engine keeps all of it."""
+    matches = list(expression.finditer(line.replace("\r", "\n")))
+    return matches[-1] if matches else None

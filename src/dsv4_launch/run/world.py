@@ -1,0 +1,69 @@
+"""What a launch is given and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dsv4_launch.checks.examine import Result
+from dsv4_launch.facts import HostFacts, Request
+from dsv4_launch.plan.types import Plan
+from dsv4_launch.run.service import Driver
+from dsv4_launch.values import Places, Word
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a launch needs from this host; the command line hands it in, tests hand in their own.
+
+    ``pulling_client``: a client of the docker package whose reads may last as long as a pull's no-progress limit.
+    """
+
+    places: Places
+    environ: Mapping[str, str]
+    driver: Driver
+    probe: Callable[[Request], HostFacts]
+    pulling_client: Callable[[], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an operator may decide about one launch."""
+
+    timeout_s: float | None = None
+    detach: bool = False
+    skips: Mapping[str, str] = field(default_factory=dict)
+    on_failure: Literal["keep", "remove"] = "keep"
+    pull: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a launch ended well. ``state``: it was launched now, runs already, or was launched and not waited for."""
+
+    state: Literal["ready", "already-ready", "detached"]
+    name: str
+    target: str
+    base_url: str
+    models: tuple[str, ...]
+    digest: str
+    seconds: float = 0.0
+    checks: tuple[Result, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a dry run found: every check, what would be fetched, and the words that would be run."""
+
+    name: str
+    digest: str
+    checks: tuple[Result, ...]
+    fetches: tuple[str, ...]
+    argv: tuple[Word, ...]
+
+
+def api_key(plan: Plan, environ: Mapping[str, str]) -> str:
+    """The key that clients need, from the variable that the plan names; "" for none."""
+    return environ.get(plan.api_key_env, "") if plan.api_key_env else ""
