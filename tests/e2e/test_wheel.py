@@ -65,7 +65,7 @@ def test_it_holds_every_data_file_of_the_checkout(wheel: Path) -> None:
     wanted |= {
         f"dsv4_launch/{path.relative_to(source)}"
         for path in source.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(source).parts)
     }
     assert wanted <= held, f"missing in the wheel: {sorted(wanted - held)}"
     assert any("licenses/LICENSE" in name for name in held)
