@@ -13,6 +13,7 @@ from pathlib import Path
 from dsv4_launch.errors import HostError, ToolError
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import native_launch, native_log, state
+from dsv4_launch.run import native_memory as memory
 from dsv4_launch.run import native_processes as processes
 from dsv4_launch.run.native_look import known, look
 from dsv4_launch.run.native_supervisor import LINGER_S
@@ -79,6 +80,7 @@ class NativeDriver:
         """SIGTERM to the server, ``timeout_s`` of patience, then SIGKILL to all of its tree: nothing is left."""
         folder = self._folder(name)
         record, supervisor, server = known(folder)
+        segments = memory.mapped(processes.tree(supervisor, server, folder))
         try:
             _ask(folder, supervisor, server)
             _wait_for_none(folder, supervisor, server, timeout_s)
@@ -92,6 +94,7 @@ class NativeDriver:
             ) from None
         if processes.alive(supervisor) or processes.tree(None, server, folder):
             raise ToolError(f"Processes of {name} do not end, not even by SIGKILL.", where=str(folder))
+        memory.release(segments)
         _close(folder)
 
     def remove(self, name: str) -> None:

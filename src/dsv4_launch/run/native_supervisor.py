@@ -16,11 +16,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dsv4_launch.run import native_memory as memory
 from dsv4_launch.run import native_processes as processes
 from dsv4_launch.run import state
 from dsv4_launch.run.native_ending import Ending, delay_s, describe, fails
@@ -40,6 +41,7 @@ class _Run:
     record: state.Record
     environ: Mapping[str, str]
     stopping: bool = False
+    segments: set[str] = field(default_factory=set)
 
     def note(self, **changes: Any) -> None:
         """Change the record, on disk too. A full disk must not end the server that it tells about."""
@@ -144,6 +146,7 @@ def _wait(run: _Run, server: subprocess.Popen[bytes]) -> int:
                     return server.returncode
         if signal.sigwaitinfo(_WATCHED).si_signo != signal.SIGCHLD:
             run.stopping = True
+            run.segments |= memory.mapped(processes.tree(run.record.supervisor, run.record.server, run.folder))
             # Not reaped yet, so the pid is still the server's.
             os.kill(server.pid, signal.SIGTERM)
 
@@ -151,7 +154,8 @@ def _wait(run: _Run, server: subprocess.Popen[bytes]) -> int:
 def _clear(run: _Run, server: processes.Process | None) -> None:
     """End what the server left: engine processes hold GPU memory. They get a moment, then no choice."""
     deadline = time.monotonic() + LINGER_S
-    while left := processes.tree(processes.identify(os.getpid()), server, run.folder):
+    while left := processes.tree(run.record.supervisor, server, run.folder):
+        run.segments |= memory.mapped(left)
         if time.monotonic() > deadline:
             for process in left:
                 processes.send(process, signal.SIGKILL)
@@ -159,6 +163,8 @@ def _clear(run: _Run, server: processes.Process | None) -> None:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+    memory.release(run.segments)
+    run.segments.clear()
 
 
 def _unblock() -> None:
