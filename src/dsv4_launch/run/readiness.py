@@ -138,13 +138,14 @@ def wait_until_ready(
 def died(plan: Plan, found: Seen | None, after_s: float, tail: LogTail, code: str = "server-died") -> ServerError:
     """The error for a server that ended before it was ready."""
     how = "its container or process is gone" if found is None else ending(found)
+    why = cause(tail.last)
     if code == "crash-loop" and found is not None:
         how += f", {found.restarts} times in a row"
     return ServerError(
         Problem(
             code,
             f"{plan.name} ended {clock_text(after_s)} after its launch, while {tail.stage.text}: {how}."
-            f"{_cause(tail.last)}{_shown(tail.last)}",
+            f"{f'{chr(10)}It says: {why}' if why else ''}{_shown(tail.last)}",
             f"{plan.target} {plan.name}",
             f"`dsv4 logs {plan.name}` prints all of the log." if found is not None else "",
         )
@@ -182,12 +183,12 @@ def ending(found: Seen) -> str:
     return f"exit code {code}"
 
 
-def _cause(lines: Iterable[str]) -> str:
-    """The exception that the log blames first, where a traceback ends with another one."""
+def cause(lines: Iterable[str]) -> str:
+    """The exception that the log blames first ("" if none): a traceback often ends with another one."""
     for line in lines:
         found = _CAUSE.search(line)
         if found and not _EMPTY_CAUSE.search(line):
-            return f"\nIt says: {found.group(1).strip()[:300]}"
+            return found.group(1).strip()[:300]
     return ""
 
 

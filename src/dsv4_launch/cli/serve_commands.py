@@ -1,0 +1,169 @@
+"""Commands that launch deployments and look after them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Optional
+
+import typer
+
+from dsv4_launch.cli import options
+
+
+class OnFailure(StrEnum):
+    """What becomes of a service that died, or was late."""
+
+    keep = "keep"
+    remove = "remove"
+
+
+Skips = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads the annotation at run time
+    typer.Option("--skip", metavar="CODE=REASON", help="Launch although this host check fails; GPU* for a family."),
+]
+Deployment = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of a deployment, or the config (file or built-in) that names it.")
+]
+AnyDeployment = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(metavar="[NAME|CONFIG]", help="A deployment, or a config to compare with. Default: all."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command("serve")(serve)
+    app.command("status")(status)
+    app.command("logs")(logs)
+    app.command("stop")(stop)
+    app.command("show")(show_)
+
+
+def serve(
+    config: options.Config = None,
+    target: options.TargetOption = None,
+    overrides: options.Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do everything but launch (and fetch): checks, and the command.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return after the launch; do not wait until ready.")] = False,
+    attach: Annotated[bool, typer.Option("--attach", help="Follow the log once it is ready.")] = False,
+    timeout: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--timeout", metavar="SECONDS", min=1, help="From launch to ready. Default: start.timeout_s."),
+    ] = None,
+    skip: Skips = None,
+    on_failure: Annotated[
+        OnFailure, typer.Option("--on-failure", help="Keep or remove a service that died or was late.")
+    ] = OnFailure.keep,
+    no_pull: Annotated[bool, typer.Option("--no-pull", help="Fetch neither image nor weights.")] = False,
+    output: options.OutputOption = options.Output.human,
+) -> int:
+    """Check this host, fetch what is missing, launch, wait until ready, and print the endpoint.
+
+    Image and weights are fetched first, outside of the start's deadline. Then it shows what the server does until
+    /health and /v1/models answer. Docker: returns once ready (--attach follows the log, --detach does not wait).
+    Native: stays in the foreground unless --detach. Ctrl-C before ready stops and removes what was started; after
+    that it leaves a container running and stops a native server.
+
+    A finished deployment of the same name is replaced. One that runs from the very same plan is left as it is.
+
+    Exit 5: a host check fails, the name or port is taken. 6: docker or the image. 7: the server died or is late; its
+    last lines are shown. 9: the weights. 130: interrupted.
+
+    Example: dsv4 serve flash-b200 --set server.port=8001
+
+    Example: dsv4 serve my.yaml --dry-run
+    """
+    from dsv4_launch.checks.examine import parse_skips
+    from dsv4_launch.cli import serving
+    from dsv4_launch.cli.configs import DEFAULT, load_config
+    from dsv4_launch.errors import UsageError
+    from dsv4_launch.plan.resolve import resolve
+    from dsv4_launch.run.world import Options
+
+    if attach and detach:
+        raise UsageError("--attach and --detach exclude each other.", where="dsv4 serve")
+    chosen = Options(timeout, detach, parse_skips(skip or ()), on_failure.value, not no_pull)
+    plan = resolve(load_config(config, overrides, target))
+    if dry_run:
+        return serving.dry_run(plan, chosen, output, config or DEFAULT)
+    return serving.launch(plan, chosen, output, attach=attach)
+
+
+def status(
+    name: AnyDeployment = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit 0 only when ready, else 10.")] = False,
+    target: options.TargetOption = None,
+    output: options.OutputOption = options.Output.human,
+) -> int:
+    """Say of each deployment: absent, starting (and how far), ready, failed (and why) or stopped; and drift.
+
+    Drift means that what runs is not what the config says: with a config file, that file; with a name, the config
+    that was launched, rendered by this version of dsv4.
+
+    Example: dsv4 status flash-b200 --check && ./use-it
+
+    Example: dsv4 status configs/my.yaml
+    """
+    from dsv4_launch.cli import statuses
+
+    return statuses.status(name, target, output, check=check)
+
+
+def logs(
+    name: Deployment,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the server ends.")] = False,
+    tail: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--tail", metavar="N", min=0, help="Only the last N lines. Default: all.", show_default=False),
+    ] = None,
+    target: options.TargetOption = None,
+) -> int:
+    """Print the server's log.
+
+    Example: dsv4 logs -f --tail 50 flash-b200
+    """
+    from dsv4_launch.cli import statuses
+
+    return statuses.logs(name, target, follow=follow, tail=tail)
+
+
+def stop(
+    name: Deployment,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Time to finish before it is killed.")
+    ] = 30.0,
+    target: options.TargetOption = None,
+    output: options.OutputOption = options.Output.human,
+) -> int:
+    """Stop a deployment and remove it. Nothing stays but caches and weights; save its log first if you need it.
+
+    Example: dsv4 logs flash-b200 > flash-b200.log; dsv4 stop flash-b200
+    """
+    from dsv4_launch.cli import statuses
+
+    return statuses.stop(name, target, output, timeout)
+
+
+def show_(
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[NAME]", help="A deployment, or the config that names it.", show_default=False),
+    ] = None,
+    builtin: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--builtin", metavar="NAME", help="Print a built-in config instead, to start your own from."),
+    ] = None,
+    target: options.TargetOption = None,
+    output: options.OutputOption = options.Output.human,
+) -> int:
+    """Print the config of a running deployment as YAML. No secret is in it: a config only names them.
+
+    Example: dsv4 show flash-b200 > running.yaml
+
+    Example: dsv4 show --builtin flash-b200 > my.yaml
+    """
+    from dsv4_launch.cli import statuses
+
+    return statuses.show_config(name, target, builtin, output)
