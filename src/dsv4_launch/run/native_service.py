@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from dsv4_launch.errors import HostError, ToolError
 from dsv4_launch.plan.types import Plan
@@ -25,6 +26,8 @@ _FORCED_S = 10.0
 
 class NativeDriver:
     """Services of the native target. ``environ`` says where their state lies; this process's own if not given."""
+
+    name: Literal["native"] = "native"
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = dict(os.environ) if environ is None else dict(environ)
