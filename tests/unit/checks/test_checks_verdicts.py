@@ -8,7 +8,7 @@ import pytest
 from checks import good_host
 from checks.plans import PLANS, REFERENCE
 from dsv4_launch.checks.examine import Result, examine
-from dsv4_launch.plan.types import Plan, Variable
+from dsv4_launch.plan.types import Plan, Stack, Variable
 
 OURS = {"id": "c1", "state": "running", "image": "x", "labels": {"dsv4.name": "flash-b200"}, "host_ports": [8000]}
 FULL = {"revision": "abc", "size_bytes": 160_000_000_000, "complete": True, "missing": []}
@@ -94,6 +94,22 @@ def test_forward_compatibility_takes_the_drivers_age_out_of_the_question() -> No
     old = {"driver": {"version": "570.133.20", "cuda_version": "12.8"}}
     plan = replace(REFERENCE, environment=(Variable("VLLM_ENABLE_CUDA_COMPATIBILITY", "1", "", ""),))
     assert failed(plan, old) == set()
+
+
+@pytest.mark.parametrize(("name", "value"), [("VLLM_ENABLE_CUDA_COMPATIBILITY", "0"), ("OTHER", "1")])
+def test_no_other_variable_does(name: str, value: str) -> None:
+    old = {"driver": {"version": "570.133.20", "cuda_version": "12.8"}}
+    assert failed(replace(REFERENCE, environment=(Variable(name, value, "", ""),)), old) == {"DRV001"}
+
+
+def test_an_image_of_which_nothing_is_known_is_not_judged_by_its_cuda() -> None:
+    plan = replace(REFERENCE, stack=Stack("", "", ""))
+    image = {"docker.images": {"vllm/vllm-openai:v0.20.0": {"id": "x"}}}
+    assert result_of("DRV001", plan, image | {"driver": None}).status == "passed"
+    plan = replace(REFERENCE, stack=Stack("13.0", "", ""))
+    assert failed(plan, image | {"driver": {"version": "570.1", "cuda_version": "12.8"}}) == {"DRV001"}
+    plan = replace(REFERENCE, stack=Stack("", "580.65.06", ""))
+    assert failed(plan, image | {"driver": {"version": "570.1", "cuda_version": "12.8"}}) == {"DRV001"}
 
 
 def test_gpus_reach_a_container_by_runtime_by_hook_or_by_cdi() -> None:
