@@ -14,6 +14,7 @@ app = typer.Typer(
     name="dsv4",
     help="Put DeepSeek-V4-Flash into production with vLLM: one typed config in, a healthy endpoint out.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # rich doubles the start of every --help: it imports a Markdown parser and a highlighter
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
