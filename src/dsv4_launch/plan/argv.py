@@ -183,8 +183,10 @@ class _Reader:
         assert entry is not None
         flag, spelling, explicit = entry
         if flag is None:
-            self._unknown(piece, explicit)
-            return n + 1
+            # The word behind it is its value, most likely: one refusal says it all.
+            taken = 1 + (n + 1 < len(self.pieces) and self._is_value(n + 1) and "=" not in piece.text)
+            self._unknown(piece, tuple(i for p in self.pieces[n : n + taken] for i in p.at), explicit)
+            return n + taken
         if explicit is not None:
             if _is_switch(flag):
                 message = f"{spelling} takes no value; {_short(explicit)} is refused."
@@ -197,10 +199,8 @@ class _Reader:
             behind += 1
         count = _takes(flag, behind)
         if count is None:
-            wanted = (
-                "one value" if flag.nargs is None else "at least one" if flag.nargs == "+" else f"{flag.nargs} values"
-            )
-            message = f"{spelling} wants {wanted}, and none follows."
+            wanted = "at least one" if flag.nargs == "+" else "one" if flag.nargs is None else str(flag.nargs)
+            message = f"{spelling} has {behind or 'no'} value; it wants {wanted}."
             self.refusals.append(Refusal("value-missing", message, spelling, piece.at))
             return n + 1
         values = self.pieces[n + 1 : n + 1 + count]
@@ -214,6 +214,7 @@ class _Reader:
         if flag.kind == "append" and flag.dest in self.given:
             values = self.given[flag.dest].values + values
             at = self.given[flag.dest].at + at
+        at = tuple(dict.fromkeys(at))
         self.given[flag.dest] = Given(flag, spelling, values, at)
         if not values:
             return
@@ -222,16 +223,16 @@ class _Reader:
         if reason:
             self.refusals.append(Refusal("value-refused", f"{spelling}: {reason}", spelling, at))
 
-    def _unknown(self, piece: Piece, matches: str | None) -> None:
+    def _unknown(self, piece: Piece, at: tuple[int, ...], matches: str | None) -> None:
         name = piece.text.partition("=")[0]
         if matches:
             message = f"{name} could be any of {matches}."
-            self.refusals.append(Refusal("ambiguous", message, name, piece.at, "Write the option in full."))
+            self.refusals.append(Refusal("ambiguous", message, name, at, "Write the option in full."))
             return
         meant = nearest(name, self.table.by_flag)
         fix = f"Did you mean {meant}?" if meant else ""
         message = f"vLLM {self.table.version} has no option {name}."
-        self.refusals.append(Refusal("unknown-option", message, name, piece.at, fix))
+        self.refusals.append(Refusal("unknown-option", message, name, at, fix))
 
 
 def _is_switch(flag: Flag) -> bool:
