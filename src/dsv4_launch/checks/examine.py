@@ -50,7 +50,7 @@ def examine(plan: Plan, facts: HostFacts, skips: Mapping[str, str] | None = None
     ignored = _expand(skips or {})
     context = Context(plan, facts)
     results: dict[str, Result] = {}
-    for one in _in_order(CHECKS.values()):
+    for one in _in_order(CHECKS):
         results[one.code] = _judge(one, context, ignored.get(one.code), results)
     return tuple(results.values())
 
@@ -122,14 +122,21 @@ def _judge(one: Check, context: Context, reason: str | None, results: Mapping[st
     return result("failed", finding) if reason is None else result("ignored", finding, reason)
 
 
-def _in_order(checks: Iterable[Check]) -> list[Check]:
-    """Requirements first, else as registered. A requirement that does not exist, or a circle, is a bug of ours."""
-    waiting = {one.code: one for one in checks}
+def _in_order(checks: Mapping[str, Check]) -> list[Check]:
+    """Each check right after what it requires, else as registered, so that families stay together.
+
+    A requirement that does not exist, or a circle, is a bug of ours.
+    """
     ordered: dict[str, Check] = {}
-    while waiting:
-        ready = [one for one in waiting.values() if all(code in ordered for code in one.requires)]
-        if not ready:
-            raise ValueError(f"these checks require what does not exist, or each other: {sorted(waiting)}")
-        for one in ready:
-            ordered[one.code] = waiting.pop(one.code)
+
+    def place(code: str, above: tuple[str, ...]) -> None:
+        if code in above or code not in checks:
+            raise ValueError(f"{' requires '.join((*above, code))}, which is a circle or does not exist")
+        for required in checks[code].requires:
+            if required not in ordered:
+                place(required, (*above, code))
+        ordered.setdefault(code, checks[code])
+
+    for code in checks:
+        place(code, ())
     return list(ordered.values())

@@ -1,13 +1,14 @@
 """Unknown is not passed, a skip needs a reason, and what waits for a failed check is not judged."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from checks import good_host
 from checks.plans import PLANS, REFERENCE
 from dsv4_launch.checks.base import CHECKS
-from dsv4_launch.checks.examine import Result, blocking, examine, parse_skips, warnings
+from dsv4_launch.checks.examine import Result, _in_order, blocking, examine, parse_skips, warnings
 from dsv4_launch.checks.request import request_for
 from dsv4_launch.errors import UsageError
 from dsv4_launch.facts import HostFacts
@@ -113,6 +114,14 @@ def test_requirements_come_first() -> None:
     assert len(order) == len(set(order)) == len(CHECKS)
     for check in CHECKS.values():
         assert all(order.index(code) < order.index(check.code) for code in check.requires)
+
+
+def test_a_circle_or_a_missing_requirement_is_a_bug_that_shows() -> None:
+    one = CHECKS["GPU001"]
+    for requires in (("A",), ("C",), ("B",)):
+        circle = {"A": replace(one, code="A", requires=requires), "B": replace(one, code="B", requires=("A",))}
+        with pytest.raises(ValueError, match="A requires"):
+            _in_order(circle)
 
 
 def test_examining_twice_gives_the_same() -> None:

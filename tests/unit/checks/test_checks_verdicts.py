@@ -183,6 +183,13 @@ def test_a_gated_checkpoint_that_is_there_needs_no_token() -> None:
 def test_a_private_ipc_namespace_is_judged_by_its_own_shm() -> None:
     assert failed(PLANS["private-ipc"], {}) == {"MEM002"}
     assert failed(REFERENCE, {}) == set()
+    for size, message in (("", "0.1 GiB"), ("1g", "1.0 GiB"), ("junk", "0.0 GiB"), ("8191m", "8.0 GiB")):
+        container = replace(REFERENCE.container, ipc="private", shm_size=size)
+        found = result_of("MEM002", replace(REFERENCE, container=container), {"system.shm_total_bytes": 2**50})
+        assert f"The container's --shm-size is {message}" in found.message
+    for size in ("8g", "8192m", "8388608k", "8589934592"):
+        container = replace(REFERENCE.container, ipc="private", shm_size=size)
+        assert failed(replace(REFERENCE, container=container), {"system.shm_total_bytes": 0}) == set()
 
 
 def test_a_build_suffix_does_not_make_another_release() -> None:
