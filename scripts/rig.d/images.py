@@ -22,21 +22,28 @@ from shell import RigError, install, rig_home, run, say
 ROOT = Path(__file__).resolve().parent.parent.parent
 STANDIN = "dsv4-standin:latest"
 REHEARSAL = "dsv4-rehearsal-cpu:{version}"
-# libnuma1: without it vLLM's CPU engine dies at start.
-PACKAGES = "python3,ca-certificates,libnuma1"
+# libstdc++6 for torch; without libnuma1 vLLM's CPU engine dies at start.
+PACKAGES = "python3,ca-certificates,libnuma1,libstdc++6"
 LABEL = "dsv4.rig"
 _ENTRY = ('ENTRYPOINT ["vllm","serve"]', "WORKDIR /", "ENV PYTHONUNBUFFERED=1", "EXPOSE 8000")
+# The guard matters: vLLM's processes are spawned, and each begins by importing this file.
+_VLLM = """#!/usr/bin/python3
+import sys
+from vllm.entrypoints.cli.main import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
 
 
 def make_base() -> Path:
     """The base system's folder, made once by mmdebstrap and kept."""
-    base = rig_home() / "base"
+    base = rig_home() / f"base-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]}"
     if (base / "usr/bin/python3").exists():
         return base
     install({"mmdebstrap": "mmdebstrap"})
     suite, source = host_source()
     say(f"a base system: {suite} with {PACKAGES}")
-    part = base.with_name("base.part")
+    part = base.with_name(f"{base.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)
     slim = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")]
@@ -90,12 +97,11 @@ def make_rehearsal(engine: Engine, venv: Path) -> bool:
     extra = rig_home() / "rehearsal"
     binary = extra / "usr/local/bin/vllm"
     binary.parent.mkdir(parents=True, exist_ok=True)
-    lines = ("#!/usr/bin/python3", "import sys", "from vllm.entrypoints.cli.main import main", "sys.exit(main())")
-    binary.write_text("\n".join(lines) + "\n")
+    binary.write_text(_VLLM)
     binary.chmod(0o755)
     # Debian's python3 looks in dist-packages, so neither PYTHONPATH nor a virtual environment is needed.
     moved = f"s,^\\./site-packages,./usr/local/lib/{python}/dist-packages,"
-    digest = hashlib.sha256(json.dumps(stamp).encode() + _system(base)).hexdigest()[:16]
+    digest = hashlib.sha256((json.dumps(stamp) + _VLLM).encode() + _system(base)).hexdigest()[:16]
     # The base has the folder too, and an engine refuses a tar that names one path twice.
     files: list[str | Path] = [f"--exclude=./usr/local/lib/{python}/dist-packages", "--transform", moved, "-C", base, "."]
     files += ["-C", extra, "./usr/local/bin/vllm", "-C", packages.parent, "./site-packages"]
