@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import enum
 import json
@@ -17,7 +18,9 @@ PROBE_WORD = "dsv4-probe-word"
 def plain(value: Any) -> Any:
     """A value as JSON, or `...` when it has no faithful form there."""
     if isinstance(value, enum.Enum):
-        return value.name
+        return value.value if isinstance(value.value, (int, str)) and "." not in str(value.value) else value.name
+    if value == argparse.SUPPRESS:
+        return ...
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -120,7 +123,7 @@ def only_taken(validator: Any, name: str, form: Any) -> Any:
 
 
 def looseness(validator: Any, name: str, form: Any) -> list[str]:
-    """How far the class's own validators widen a type: words in any case, with dashes, any word at all."""
+    """How far the class's own validators widen a type: any case, dashes, numbers as text, any word."""
     parts = form[1:] if form[0] == "|" else [form]
     if "any" in parts or "str" in parts:
         return []
@@ -132,6 +135,9 @@ def looseness(validator: Any, name: str, form: Any) -> list[str]:
         found.append("case")
     if dashed and all(verdict(validator, name, w) for w in dashed):
         found.append("dash")
+    whole = [w for w in words_of(form) if isinstance(w, int) and not isinstance(w, bool)]
+    if whole and all(verdict(validator, name, str(w)) for w in whole):
+        found.append("text")
     if verdict(validator, name, PROBE_WORD):
         found.append("any")
     return found

@@ -127,7 +127,8 @@ def meant_word(value: Any, loose: Iterable[str], words: Iterable[Any]) -> Any:
     """The listed word that a loose spelling stands for: in another case, with dashes; else the value as it is."""
     if not loose or not isinstance(value, str):
         return value
-    return {_folded(word, loose): word for word in words}.get(_folded(value, loose), value)
+    named = {_folded(str(w) if "text" in loose else w, loose): w for w in words}
+    return named.get(_folded(value, loose), value)
 
 
 def _folded(word: Any, loose: Iterable[str]) -> Any:

@@ -26,7 +26,8 @@ NO_DEFAULT: Final = _NoDefault()
 class Field:
     """One field of a config class: its type, limits and default as vLLM's pydantic class has them.
 
-    ``loose`` widens words: "case" takes any case, "dash" dashes for underscores, "any" every word.
+    ``loose`` widens words: "case" takes any case, "dash" dashes for underscores, "text" a number as
+    text, "any" every word.
     """
 
     name: str
