@@ -77,7 +77,7 @@ def serve(
     """
     from dsv4_launch.checks.examine import parse_skips
     from dsv4_launch.cli import serving
-    from dsv4_launch.cli.configs import DEFAULT, load_config
+    from dsv4_launch.cli.configs import load_config
     from dsv4_launch.errors import UsageError
     from dsv4_launch.plan.resolve import resolve
     from dsv4_launch.run.world import Options
@@ -87,7 +87,7 @@ def serve(
     chosen = Options(timeout, detach, parse_skips(skip or ()), on_failure.value, not no_pull)
     plan = resolve(load_config(config, overrides, target))
     if dry_run:
-        return serving.dry_run(plan, chosen, output, config or DEFAULT)
+        return serving.dry_run(plan, chosen, output)
     return serving.launch(plan, chosen, output, attach=attach)
 
 

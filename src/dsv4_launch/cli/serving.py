@@ -93,7 +93,7 @@ def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> 
     )
 
 
-def dry_run(plan: Plan, chosen: Options, output: options.Output, shown: str) -> int:
+def dry_run(plan: Plan, chosen: Options, output: options.Output) -> int:
     """Everything but the launch: every check with its result, what would be fetched, the words that would run."""
     from dsv4_launch.checks.examine import blocking
     from dsv4_launch.run import lifecycle
@@ -108,8 +108,6 @@ def dry_run(plan: Plan, chosen: Options, output: options.Output, shown: str) -> 
     _tell_dry(found)
     for result in failed:
         show.problem(result.problem())
-    if any(result.code.startswith(("GPU", "DRV")) for result in failed):
-        show.note(f"To check a config on a machine without the GPUs, as in CI: `dsv4 validate {shown}`.")
     return exit_code
 
 
@@ -158,7 +156,8 @@ def _tell_dry(found: DryRun) -> None:
         if result.status == "not applicable":
             continue
         why = f" ({result.why})" if result.status == "ignored" else ""
-        show.say(f"  {marks[result.status]:<8} {result.code:<7} {show.clean(result.message)}{why}")
+        said = result.finding.found if result.finding is not None else result.message
+        show.say(f"  {marks[result.status]:<8} {result.code:<7} {show.clean(said)}{why}")
     for thing in found.fetches:
         show.say(f"would fetch: {thing}")
     words = [word if isinstance(word, str) else fill(word, {}) for word in found.argv]

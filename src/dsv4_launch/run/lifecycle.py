@@ -20,7 +20,7 @@ from dsv4_launch.run.world import DryRun, Options, Outcome, World, api_key
 from dsv4_launch.values import Rendered
 
 # What never was ready has no requests to finish.
-STOP_UNREADY_S = 10.0
+STOP_UNREADY_S = 5.0
 
 
 def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progress: Progress) -> Outcome:

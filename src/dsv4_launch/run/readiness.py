@@ -177,7 +177,7 @@ def ending(found: Seen) -> str:
         return "its end was not seen"
     number = -code if code < 0 else code - 128
     if number == 9:
-        return "killed (SIGKILL): `docker kill`, or the kernel for want of memory"
+        return "killed (SIGKILL): by hand, by a stop that ran out of patience, or by the kernel for want of memory"
     if 0 < number < 65:
         return f"ended by signal {number}"
     return f"exit code {code}"
