@@ -174,6 +174,20 @@ def test_weights_that_are_there_need_no_room() -> None:
     assert failed(REFERENCE, half | {"disks.weights.free_bytes": 59_000_000_000}) == {"DSK001"}
 
 
+def test_only_what_has_to_be_fetched_needs_room() -> None:
+    full = {"disks.weights.free_bytes": 0, "disks.docker.free_bytes": 0}
+    assert failed(PLANS["rehearsal"], full | {"docker.images": {"dsv4-rehearsal-cpu:0.32.0": None}}) == {"CTR007"}
+    for change in ({"local": True}, {"weight_bytes": 0}):
+        plan = replace(REFERENCE, model=replace(REFERENCE.model, **change))
+        assert result_of("DSK001", plan, full).status == "not applicable"
+
+
+def test_a_port_that_cannot_be_bound_says_why() -> None:
+    for port, words in (({"detail": "Cannot assign requested address"}, "Cannot assign"), ({}, "in use")):
+        found = result_of("NET001", REFERENCE, {"ports": {"127.0.0.1:8000": {"free": False} | port}})
+        assert f"cannot be used ({words}" in found.message
+
+
 def test_a_gated_checkpoint_that_is_there_needs_no_token() -> None:
     changes = {"hub.token_present": False, "hub.token_source": None, "hub.snapshots": {REPO: FULL}}
     assert failed(PLANS["gated"], changes) == set()
