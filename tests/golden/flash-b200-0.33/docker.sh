@@ -1,0 +1,39 @@
+#!/bin/sh
+docker run \
+  --detach \
+  --name flash-b200-0.33 \
+  --runtime=nvidia \
+  --gpus all \
+  --ipc=host \
+  --shm-size=128g \
+  -p 127.0.0.1:8000:8000 \
+  -v "${HF_HOME:-$HOME/.cache/huggingface}:/root/.cache/huggingface" \
+  -v "${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/caches/vllm-openai-v0.33.0-b200:/root/.cache/dsv4" \
+  --env VLLM_ENGINE_READY_TIMEOUT_S=3600 \
+  --env VLLM_CACHE_ROOT=/root/.cache/dsv4/vllm \
+  --env FLASHINFER_WORKSPACE_BASE=/root/.cache/dsv4/flashinfer \
+  --env TRITON_CACHE_DIR=/root/.cache/dsv4/triton \
+  --env TILELANG_CACHE_DIR=/root/.cache/dsv4/tilelang \
+  --env TORCHINDUCTOR_CACHE_DIR=/root/.cache/dsv4/inductor \
+  --env HUMMING_CACHE_DIR=/root/.cache/dsv4/humming \
+  --env CUDA_CACHE_PATH=/root/.cache/dsv4/cuda \
+  --label dsv4.name=flash-b200-0.33 \
+  --label dsv4.digest=e3971e6773f35df4 \
+  --label "dsv4.user=$(id -un)" \
+  --label 'dsv4.config={"container":{"ipc":"host","runtime":"nvidia","shm_size":"128g"},"engine":{"block_size":256,"compilation_config":{"cudagraph_mode":"FULL_AND_PIECEWISE","custom_ops":["all"]},"enable_auto_tool_choice":true,"gpu_memory_utilization":0.9,"indexer_cache_dtype":"fp4","kv_cache_dtype":"fp8","max_model_len":"auto","max_num_batched_tokens":16384,"max_num_seqs":1024,"reasoning_parser":"deepseek_v4","tokenizer_mode":"deepseek_v4","tool_call_parser":"deepseek_v4"},"gpu":"b200","model":"flash","name":"flash-b200-0.33","parallel":{"expert":true,"tensor":4},"server":{"host":"127.0.0.1","port":8000},"target":{"type":"docker"},"vllm":"0.33.0"}' \
+  vllm/vllm-openai:v0.33.0 \
+  deepseek-ai/DeepSeek-V4-Flash \
+  --attention_config.indexer_kv_dtype=mxfp4 \
+  --kv-cache-dtype fp8 \
+  --block-size 256 \
+  --tensor-parallel-size 4 \
+  --enable-expert-parallel \
+  --max-model-len auto \
+  --max-num-batched-tokens 16384 \
+  --compilation-config '{"cudagraph_mode":"FULL_AND_PIECEWISE", "custom_ops":["all"]}' \
+  --gpu-memory-utilization 0.90 \
+  --tool-call-parser deepseek_v4 \
+  --reasoning-parser deepseek_v4 \
+  --tokenizer-mode deepseek_v4 \
+  --enable-auto-tool-choice \
+  --max-num-seqs 1024
