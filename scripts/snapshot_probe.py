@@ -15,6 +15,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,7 @@ def refused(top: argparse.ArgumentParser, argv: list[str]) -> str | None:
     heard = io.StringIO()
     try:
         with contextlib.redirect_stderr(heard), contextlib.redirect_stdout(heard):
-            top.parse_args(["serve", "M", *argv])
+            top.parse_args(["serve", *argv])
     except SystemExit as stopped:
         return heard.getvalue().strip()[-300:] if stopped.code else None
     except Exception as error:
@@ -248,20 +249,28 @@ def refused(top: argparse.ArgumentParser, argv: list[str]) -> str | None:
 
 def verify(top: argparse.ArgumentParser, found: list[tuple[argparse.Action, list[str], dict[str, Any]]]) -> list[str]:
     """Each spelling of each option, alone, given to the real parser; what it refused."""
-    problems = []
-    for _action, spellings, entry in found:
-        kind = entry["kind"]
-        if kind in ("bool", "store_true", "store_false", "count"):
-            words: list[str] = []
-        else:
-            word = str(entry["choices"][0]) if entry.get("choices") else SAMPLES.get(kind, "x")
-            count = entry.get("nargs")
-            words = [word] * (count if isinstance(count, int) else 1)
-        for spelling in spellings:
-            said = refused(top, [spelling, *words])
-            if said:
-                problems.append(f"{spelling} {' '.join(words)}: {said}")
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+        config.write("port: 8000\n")
+        config.flush()
+        # vLLM's own code reads these three before argparse does: a file, name=path, and the model itself.
+        own = {"config": config.name, "lora_modules": "name=path", "model": "M"}
+        problems = []
+        for action, spellings, entry in found:
+            words = sample(entry, own.get(action.dest))
+            for spelling in spellings:
+                said = refused(top, [*(() if action.dest == "model" else "M"), spelling, *words])
+                if said:
+                    problems.append(f"{spelling} {' '.join(words)}: {said}")
     return problems
+
+
+def sample(entry: dict[str, Any], own: str | None) -> list[str]:
+    """Words that an option of this kind should take."""
+    if entry["kind"] in ("bool", "store_true", "store_false", "count"):
+        return []
+    word = str(entry["choices"][0]) if entry.get("choices") else own or SAMPLES.get(entry["kind"], "x")
+    count = entry.get("nargs")
+    return [word] * (count if isinstance(count, int) else 1)
 
 
 def main() -> None:

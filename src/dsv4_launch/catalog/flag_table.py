@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 # "any", "int", "float", "bool", "str", "none" · ("list", T) · ("tuple", T, …) · ("dict", K, V) · ("lit", word, …) ·
 # ("cls", NAME) · ("|", T, …)
@@ -20,6 +20,31 @@ class _NoDefault:
 
 
 NO_DEFAULT: Final = _NoDefault()
+T = TypeVar("T")
+
+
+class Lazy(Mapping[str, T], Generic[T]):
+    """Entries of a table as values, each made when it is first asked for: a command uses a few of six hundred."""
+
+    __slots__ = ("_build", "_made", "_raw")
+
+    def __init__(self, raw: Mapping[str, Any], build: Callable[[str, Any], T]) -> None:
+        self._raw, self._build = raw, build
+        self._made: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._made:
+            self._made[name] = self._build(name, self._raw[name])
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
 
 
 @dataclass(frozen=True, slots=True)

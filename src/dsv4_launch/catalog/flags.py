@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from dsv4_launch.catalog.flag_store import decode
-from dsv4_launch.catalog.flag_table import NO_DEFAULT, Field, FieldType, Flag, FlagTable, Variable
+from dsv4_launch.catalog.flag_table import NO_DEFAULT, Field, FieldType, Flag, FlagTable, Lazy, Variable
 from dsv4_launch.catalog.flag_values import as_argv, check_value
 from dsv4_launch.catalog.version import nearest_release, release_tuple
 from dsv4_launch.errors import ImpossibleError
@@ -63,13 +63,13 @@ def flag_table(version: str) -> FlagTable:
             fix=f"The nearest release that has one is {near}; there are {', '.join(versions())}.",
         )
     table = decode(version, _stored)
-    classes: dict[str, dict[str, Field]] = {}
+    raw: dict[str, dict[str, Any]] = {}
     for path, entry in table["fields"].items():
         cls, name = path.split(".", 1)
-        classes.setdefault(cls, {})[name] = _field(name, entry)
-    flags = {dest: _flag(dest, entry, classes) for dest, entry in table["flags"].items()}
-    env = {n: Variable(n, e.get("type", ""), _frozen(e.get("default", NO_DEFAULT))) for n, e in table["env"].items()}
-    return FlagTable(version, dict(sorted(flags.items())), classes, env)
+        raw.setdefault(cls, {})[name] = entry
+    classes = Lazy(raw, lambda _, fields: {name: _field(name, entry) for name, entry in fields.items()})
+    flags = Lazy(dict(sorted(table["flags"].items())), lambda dest, entry: _flag(dest, entry, classes))
+    return FlagTable(version, flags, classes, Lazy(table["env"], _variable))
 
 
 def _folder() -> Any:
@@ -103,6 +103,10 @@ def _flag(dest: str, entry: Mapping[str, Any], classes: Mapping[str, Mapping[str
         lands_in=_field(place["in"], place) if place else None,
         nested=classes,
     )
+
+
+def _variable(name: str, entry: Mapping[str, Any]) -> Variable:
+    return Variable(name, entry.get("type", ""), _frozen(entry.get("default", NO_DEFAULT)))
 
 
 def _field(name: str, entry: Mapping[str, Any]) -> Field:
