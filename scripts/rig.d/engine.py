@@ -81,7 +81,8 @@ def plain_engine(socket: Path) -> Engine:
 
 def start(engine: Engine, timeout_s: float = 60) -> None:
     """Start it unless it answers already. Raises RigError with the end of its log."""
-    install({**PACKAGES, **({} if answers(["docker", "--version"]) else {"docker": "docker.io"})})
+    install(PACKAGES)
+    install({"docker": "docker-cli"})  # a package of its own from Debian 13 on
     if engine.answers():
         return
     say(f"starting a Docker engine at {engine.socket}" + (" without the nvidia runtime" if engine.plain else ""))
@@ -140,7 +141,7 @@ def _nvidia_hook(home: Path) -> Path:
     folder = home / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     hook = folder / "nvidia-container-runtime-hook"
-    hook.write_text("#!/bin/sh\n# Stands in for the NVIDIA container toolkit's hook; there is no GPU to hand over.\nexit 0\n")
+    hook.write_text("#!/bin/sh\n# Stands in for the NVIDIA container toolkit's hook: there is no GPU.\nexit 0\n")
     hook.chmod(0o755)
     return folder
 

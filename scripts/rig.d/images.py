@@ -103,8 +103,8 @@ def make_rehearsal(engine: Engine, venv: Path) -> bool:
     moved = f"s,^\\./site-packages,./usr/local/lib/{python}/dist-packages,"
     digest = hashlib.sha256((json.dumps(stamp) + _VLLM).encode() + _system(base)).hexdigest()[:16]
     # The base has the folder too, and an engine refuses a tar that names one path twice.
-    files: list[str | Path] = [f"--exclude=./usr/local/lib/{python}/dist-packages", "--transform", moved, "-C", base, "."]
-    files += ["-C", extra, "./usr/local/bin/vllm", "-C", packages.parent, "./site-packages"]
+    files: list[str | Path] = [f"--exclude=./usr/local/lib/{python}/dist-packages", "--transform", moved]
+    files += ["-C", base, ".", "-C", extra, "./usr/local/bin/vllm", "-C", packages.parent, "./site-packages"]
     return _import(engine, REHEARSAL.format(version=stamp["vllm"]), digest, files)
 
 
@@ -124,5 +124,6 @@ def _import(engine: Engine, image: str, digest: str, files: list[str | Path]) ->
         into = ["docker", "import", *changes, "-", image]
         done = subprocess.run(into, env=engine.env(), stdin=packed.stdout, capture_output=True, text=True, check=False)
     if done.returncode != 0 or packed.returncode != 0:
-        raise RigError(f"docker import {image} exited {done.returncode}, tar {packed.returncode}:\n  {done.stderr.strip()}")
+        said = done.stderr.strip()
+        raise RigError(f"docker import {image} exited {done.returncode}, tar {packed.returncode}:\n  {said}")
     return True
