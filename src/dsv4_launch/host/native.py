@@ -48,8 +48,13 @@ def interpreter(script: Path) -> str | None:
         return None
     if not lines or not lines[0].startswith("#!"):
         return None
-    wrapped = re.match(r"""'''exec' "?([^"']+?python[\w.]*)"?\s""", lines[1]) if len(lines) > 1 else None
+    second = lines[1] if len(lines) > 1 else ""
+    wrapped = re.match(r"""'''exec' "?([^"']+?python[\w.]*)"?\s""", second)
+    # A relocatable environment (uv): the interpreter beside the script.
+    beside = re.match(r"""'''exec' "\$\(dirname .+\)"/'(python[\w.]*)'\s""", second)
     words = [wrapped.group(1)] if wrapped else lines[0][2:].split()
+    if beside:
+        words = [str(script.resolve().parent / beside.group(1))]
     if words and Path(words[0]).name == "env":
         words = [found for word in words[1:] if not word.startswith("-") and (found := shutil.which(word))]
     if not words or "python" not in Path(words[0]).name or not Path(words[0]).exists():

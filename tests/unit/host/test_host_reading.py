@@ -118,6 +118,8 @@ def test_cdi_devices_come_from_the_engine_or_from_spec_files(tmp_path: Path) -> 
         ("#!{python} -I\nx", "{python}"),
         ('#!/bin/sh\n\'\'\'exec\' "{python}" "$0" "$@"\n', "{python}"),
         ("#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n", "{python}"),
+        # A relocatable environment of uv (`uv venv --relocatable`), as the rehearsal's is.
+        ('#!/bin/sh\n\'\'\'exec\' "$(dirname -- "$(realpath -- "$0")")"/\'python3.11\' "$0" "$@"\n', "{python}"),
         ("#!/bin/sh\nexec something\n", None),
         ("#!/no/such/python3\n", None),
         ("\x7fELF", None),
