@@ -52,13 +52,6 @@ def client(timeout_s: float = ENGINE_S) -> Any:
         raise _engine("engine-error", spell(error), endpoint.url) from None
 
 
-def pulling_client() -> Any:
-    """The same, with reads that may last as long as a pull may stand still."""
-    from dsv4_launch.run.images import NO_PROGRESS_S
-
-    return client(NO_PROGRESS_S)
-
-
 def driver_of(target: str) -> Driver:
     """The driver of a target."""
     if target == "docker":

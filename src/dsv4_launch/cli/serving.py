@@ -38,7 +38,7 @@ def world(target: str) -> World:
         environ=dict(os.environ),
         driver=drivers.driver_of(target),
         probe=_probe,
-        pulling_client=drivers.pulling_client if target == "docker" else None,
+        engine=drivers.client if target == "docker" else None,
     )
 
 

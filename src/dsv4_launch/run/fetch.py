@@ -19,10 +19,10 @@ def missing(plan: Plan, facts: HostFacts) -> tuple[str, ...]:
 
 def fetch(plan: Plan, facts: HostFacts, world: World, progress: Progress, *, pull: bool) -> None:
     """Fetch what is missing. Raises ToolError (image) or WeightsError. Complete weights need no network."""
-    if plan.target == "docker" and world.pulling_client is not None:
+    if plan.target == "docker" and world.engine is not None:
         from dsv4_launch.run.images import ensure_image
 
-        ensure_image(world.pulling_client(), plan.container.image, progress, pull=pull)
+        ensure_image(world.engine(), plan.container.image, progress, pull=pull)
     if _complete(plan, facts):
         return
     from dsv4_launch.run import weights

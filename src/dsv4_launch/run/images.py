@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import re
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -59,6 +61,7 @@ class Layers:
     done: dict[str, int] = field(default_factory=dict)
     total: dict[str, int] = field(default_factory=dict)
     status: dict[str, str] = field(default_factory=dict)
+    unpacked: dict[str, int] = field(default_factory=dict)
 
     def read(self, event: Mapping[str, Any]) -> None:
         """Take in one event of the engine's stream."""
@@ -71,6 +74,7 @@ class Layers:
             self.done[layer], self.total[layer] = int(detail.get("current") or 0), int(detail["total"])
         elif status in ("Download complete", "Verifying Checksum", "Extracting", "Pull complete"):
             self.done[layer] = self.total.get(layer, 0)
+            self.unpacked[layer] = int(detail.get("current") or 0)
 
     def now(self, ref: str) -> Now:
         """All of it as one line."""
@@ -89,8 +93,8 @@ def ensure_image(
 ) -> bool:
     """Make sure that the image is on the engine; True when it was pulled.
 
-    ``client`` is one of the docker package whose reads time out after ``no_progress_s``. Raises ToolError: no such
-    tag, registry unreachable or refusing, disk full, no progress, or a missing image that may not be pulled.
+    ``client`` is one of the docker package. Raises ToolError: no such tag, registry unreachable or refusing, disk full,
+    no progress, or a missing image that may not be pulled.
     """
     import docker
 
@@ -124,27 +128,35 @@ def ensure_image(
 
 
 def follow(
-    events: Iterable[Mapping[str, Any]],
+    events: Iterable[Mapping[str, Any] | None],
     ref: str,
     progress: Progress,
     no_progress_s: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Read a pull to its end. Raises ToolError for an error event, or when nothing moves for too long."""
+    """Read a pull to its end; None among the events means that there was none for a while.
+
+    Raises ToolError for an error event, or when nothing moves for too long.
+    """
     layers = Layers()
     last: object = None
     moved_s = clock()
     for event in events:
-        if "error" in event:
+        if event is not None and "error" in event:
             raise pull_failed(ref, str(event["error"]))
-        layers.read(event)
+        layers.read(event or {})
         now = layers.now(ref)
         # "Retrying in 5 seconds" comes again and again: only bytes and steps of layers count.
-        state = (now.done, now.detail, sum(s == "Extracting" for s in layers.status.values()), _extracted(event))
+        state = (now.done, now.detail, tuple(sorted(layers.unpacked.items())))
         if state != last:
             last, moved_s = state, clock()
         elif clock() - moved_s > no_progress_s:
-            raise _stalled(ref, no_progress_s)
+            raise ToolError(
+                f"Pulling {ref} made no progress for {no_progress_s:.0f} s.",
+                where=f"image {ref}",
+                fix="Check the network and the registry; layers that are complete are kept, so try again.",
+                code="pull-stalled",
+            )
         progress.show(now)
 
 
@@ -158,33 +170,32 @@ def pull_failed(ref: str, said: str) -> ToolError:
     )
 
 
-def _extracted(event: Mapping[str, Any]) -> object:
-    return (event.get("progressDetail") or {}).get("current") if event.get("status") == "Extracting" else None
-
-
-def _events(client: Any, ref: str) -> Iterable[Mapping[str, Any]]:
+def _events(client: Any, ref: str) -> Iterator[Mapping[str, Any] | None]:
+    """The engine's events, and None every second without one: the docker package reads them without a timeout."""
     import docker
-    import requests
 
     # Without tag or digest the engine would pull every tag.
     name, tag = docker.utils.parse_repository_tag(ref)
-    try:
-        yield from client.api.pull(name, tag=tag or "latest", stream=True, decode=True)
-    except (requests.exceptions.Timeout, TimeoutError):
-        raise _stalled(ref, NO_PROGRESS_S) from None
-    except requests.exceptions.ConnectionError as error:
-        # A read that times out in the middle of the stream comes as a ConnectionError of urllib3's ReadTimeoutError.
-        if "timed out" in str(error).lower():
-            raise _stalled(ref, NO_PROGRESS_S) from None
-        raise pull_failed(ref, f"the engine hung up: {type(error).__name__}") from None
-    except docker.errors.APIError as error:
-        raise pull_failed(ref, str(error.explanation or error)) from None
+    read: queue.SimpleQueue[Mapping[str, Any] | BaseException | None] = queue.SimpleQueue()
 
+    def reads() -> None:
+        try:
+            for event in client.api.pull(name, tag=tag or "latest", stream=True, decode=True):
+                read.put(event)
+            read.put(None)
+        except BaseException as error:  # told by the one who waits
+            read.put(error)
 
-def _stalled(ref: str, no_progress_s: float) -> ToolError:
-    return ToolError(
-        f"Pulling {ref} made no progress for {no_progress_s:.0f} s.",
-        where=f"image {ref}",
-        fix="Check the network and the registry; layers that are complete are kept, so try again.",
-        code="pull-stalled",
-    )
+    # A read cannot be ended, only left behind; the engine ends the pull when this process does.
+    threading.Thread(target=reads, name="pull", daemon=True).start()
+    while True:
+        try:
+            found = read.get(timeout=1.0)
+        except queue.Empty:
+            yield None
+            continue
+        if found is None:
+            return
+        if isinstance(found, BaseException):
+            raise pull_failed(ref, str(getattr(found, "explanation", "") or found)) from None
+        yield found

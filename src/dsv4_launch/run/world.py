@@ -17,14 +17,14 @@ from dsv4_launch.values import Places, Word
 class World:
     """What a launch needs from this host; the command line hands it in, tests hand in their own.
 
-    ``pulling_client``: a client of the docker package whose reads may last as long as a pull's no-progress limit.
+    ``engine`` gives a client of the docker package, to look for the image and pull it; None where no engine is needed.
     """
 
     places: Places
     environ: Mapping[str, str]
     driver: Driver
     probe: Callable[[Request], HostFacts]
-    pulling_client: Callable[[], Any] | None = None
+    engine: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
