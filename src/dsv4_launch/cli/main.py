@@ -71,6 +71,9 @@ def _failed(problems: tuple[Problem, ...], exit_code: int, arguments: list[str])
 def _typer_failed(error: Exception, arguments: list[str]) -> int:
     """A wrong command line, in typer's words."""
     message = error.format_message()  # type: ignore[attr-defined]
+    if not arguments:  # the message is the help
+        show.note(message)
+        return 2
     context = getattr(error, "ctx", None)
     hint = f"`{context.command_path} --help` shows how." if context else "`dsv4 --help` lists the commands."
     return _failed((Problem("usage", message, fix=hint),), 2, arguments)

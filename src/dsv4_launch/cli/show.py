@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dsv4_launch.errors import Problem
 from dsv4_launch.values import to_data
@@ -18,13 +19,18 @@ ENVELOPE_VERSION = 1
 
 def say(text: str = "") -> None:
     """A line of result, on stdout."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_writable(text) + "\n")
 
 
 def note(text: str) -> None:
     """A line that is no result, on stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(_writable(text) + "\n")
     sys.stderr.flush()
+
+
+def _writable(text: str) -> str:
+    """A file name that is not UTF-8 reaches us with half characters, which no UTF-8 stream takes."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def problem(found: Problem, level: str = "error") -> None:
@@ -62,4 +68,6 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console that obeys NO_COLOR and is plain when not a terminal."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    # By itself rich would still print bold under NO_COLOR (https://no-color.org: no escape codes of ours at all).
+    colors: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=colors)
