@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dsv4_launch.cli import config_commands, pin_command, serve_commands, show
+from dsv4_launch.cli import config_commands, pin_command, rehearse_command, serve_commands, show
 from dsv4_launch.errors import BUG_EXIT_CODE, Dsv4Error, Problem
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 config_commands.register(app)
 serve_commands.register(app)
+rehearse_command.register(app)
 pin_command.register(app)
 
 
