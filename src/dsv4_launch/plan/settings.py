@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dsv4_launch.catalog.rules import Rule, applies, rules
@@ -64,17 +64,45 @@ def settle(
         if not applies(rule.when, facts):
             continue
         for name, value in rule.default.items():
-            if name not in settled or not settled[name].explicit:
-                settled[name] = Setting(_taken(value, settled, values), rule.why, rule.source)
+            old = _standing(settled, name)
+            if old is None or not old.explicit:
+                _put(settled, name, _taken(value, settled, values), rule)
         for name, value in rule.set.items():
             new = _taken(value, settled, values)
-            _note(notices, settled.get(name), name, new, rule)
-            settled[name] = Setting(new, rule.why, rule.source)
+            _note(notices, _standing(settled, name), name, new, rule)
+            _put(settled, name, new, rule)
         for name in rule.drop:
             for gone in [n for n in settled if n == name or n.startswith(f"{name}.")]:
                 _note(notices, settled[gone], gone, None, rule)
                 del settled[gone]
     return settled, tuple(notices.values())
+
+
+def _table_of(settled: Settings, name: str) -> tuple[str, str]:
+    """The settled table that a dotted name lies in, and its key there; ("", "") when it stands for itself.
+
+    vLLM takes a table in JSON or its keys one by one (``--x.key=value``), not both: the later one replaces the other.
+    """
+    table, _, key = name.rpartition(".")
+    return (table, key) if table in settled and isinstance(settled[table].value, Mapping) else ("", "")
+
+
+def _standing(settled: Settings, name: str) -> Setting | None:
+    """What a name has now, also when it is a key of a settled table."""
+    table, key = _table_of(settled, name)
+    if not table:
+        return settled.get(name)
+    whole = settled[table]
+    return replace(whole, value=whole.value[key]) if key in whole.value else None
+
+
+def _put(settled: dict[str, Setting], name: str, value: Any, rule: Rule) -> None:
+    table, key = _table_of(settled, name)
+    if not table:
+        settled[name] = Setting(value, rule.why, rule.source)
+        return
+    whole = settled[table]
+    settled[table] = replace(whole, value={**whole.value, key: value}, why=f"{whole.why}; {key}: {rule.why}")
 
 
 def _note(notices: dict[str, Notice], old: Setting | None, name: str, new: Any, rule: Rule) -> None:

@@ -1,6 +1,7 @@
 #!/bin/sh
 VLLM_ENGINE_READY_TIMEOUT_S=600 \
   VLLM_CPU_KVCACHE_SPACE=1 \
+  HF_HUB_OFFLINE=1 \
   "${DSV4_REHEARSAL_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/rehearsal}/venv/bin/vllm" serve "${DSV4_REHEARSAL_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/rehearsal}/model" \
   --host 127.0.0.1 \
   --port 8000 \
@@ -9,7 +10,7 @@ VLLM_ENGINE_READY_TIMEOUT_S=600 \
   --enable-expert-parallel \
   --max-model-len auto \
   --max-num-batched-tokens 65536 \
-  --compilation-config '{"cudagraph_mode":"FULL_AND_PIECEWISE", "custom_ops":["all"]}' \
+  --compilation-config '{"cudagraph_mode":"FULL_AND_PIECEWISE", "custom_ops":["all"], "mode":0}' \
   --gpu-memory-utilization 0.50 \
   --tool-call-parser deepseek_v4 \
   --reasoning-parser deepseek_v4 \

@@ -189,6 +189,24 @@ def test_a_rehearsal_drops_what_needs_cuda_and_says_so():
     assert "--gpus" not in render(plan).command.argv
 
 
+def test_a_rule_about_a_key_joins_the_table_that_the_config_wrote():
+    # vLLM would let --compilation-config.mode=0 replace the whole --compilation-config '{…}' beside it.
+    rehearsal = {a.name: a for a in resolve(load_config("flash-b200", ["gpu=cpu", "vllm='0.32.0'"])).arguments}
+    assert rehearsal["compilation_config"].value["mode"] == 0
+    assert rehearsal["compilation_config"].value["cudagraph_mode"] == "FULL_AND_PIECEWISE"
+    asked = plan_of(SMALL, "gpu=cpu", "vllm='0.32.0'", "engine={compilation_config: {mode: 3}}")
+    assert {a.name: a.value for a in asked.arguments}["compilation_config"] == {"mode": 3}
+    alone = plan_of(SMALL, "gpu=cpu", "vllm='0.32.0'")
+    assert "--compilation_config.mode=0" in argv_of(alone)
+    both = plan_of(
+        SMALL, "vllm='0.33.0'", "engine={indexer_cache_dtype: fp4, attention_config: {flash_attn_version: 2}}"
+    )
+    assert {a.name: a.value for a in both.arguments}["attention_config"] == {
+        "flash_attn_version": 2,
+        "indexer_kv_dtype": "mxfp4",
+    }
+
+
 def test_a_rehearsal_serves_the_tiny_model_from_its_own_place():
     folder = joined(Ref("rehearsal_home"), "/model")
     assert resolve(load_config("flash-b200", ["gpu=cpu", "vllm='0.32.0'"], "native")).model.served == folder
