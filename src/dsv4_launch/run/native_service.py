@@ -57,12 +57,8 @@ class NativeDriver:
         program = native_launch.locate(command, environ, plan)
         extra = native_launch.variables(command, environ)
         folder = state.prepare(name, self._environ)
-        _refuse_running(folder)
-        lock = state.hold(folder)
-        if lock is None:
-            raise _taken(folder, "is being launched by another process")
+        lock = _hold(folder)
         try:
-            _refuse_running(folder)
             native_launch.make_room(folder)
             record = native_launch.new_record(name, (program, *map(str, command.argv[1:])), plan)
             native_launch.hand_over(folder, record, extra, environ, lock)
@@ -101,23 +97,19 @@ class NativeDriver:
         _close(folder)
 
     def remove(self, name: str) -> None:
-        """Forget a service that has ended: its folder and its log go. Raises ToolError while it runs."""
+        """Forget a service that has ended: its folder and its log go. Raises HostError while it runs."""
         folder = state.existing(name, self._environ)
         if folder is None:
             return
-        lock = None
         try:
-            lock = state.hold(folder)
-            seen = look(folder)
-            if lock is None or (seen and seen.life != "exited"):
-                raise ToolError(f"{name} still runs.", where=str(folder), fix=f"Run `dsv4 stop {name}` first.")
-            native_launch.kill_all(folder)
-            state.forget(folder)
+            lock = _hold(folder)
+            try:
+                native_launch.kill_all(folder)
+                state.forget(folder)
+            finally:
+                os.close(lock)
         except PermissionError:
             raise HostError(f"The state of {name} belongs to another user.", where=str(folder)) from None
-        finally:
-            if lock is not None:
-                os.close(lock)
 
     def _folder(self, name: str) -> Path:
         folder = state.existing(name, self._environ)
@@ -176,10 +168,24 @@ def _close(folder: Path) -> None:
         state.set_aside(folder)
 
 
-def _refuse_running(folder: Path) -> None:
-    found = look(folder)
-    if found and found.life != "exited":
-        raise _taken(folder, f"runs already (pid {found.pid})")
+def _hold(folder: Path) -> int:
+    """The lock of a service that does not run. One that has just ended is waited for: its supervisor clears up.
+
+    Raises HostError when it runs, or is being launched by another process.
+    """
+    deadline = time.monotonic() + LINGER_S + 3
+    while True:
+        lock = state.hold(folder)
+        found = look(folder)
+        if found and found.life != "exited":
+            if lock is not None:
+                os.close(lock)
+            raise _taken(folder, f"runs already (pid {found.pid})")
+        if lock is not None:
+            return lock
+        if time.monotonic() > deadline:
+            raise _taken(folder, "is being launched by another process")
+        time.sleep(0.05)
 
 
 def _taken(folder: Path, why: str) -> HostError:

@@ -101,11 +101,11 @@ def _one_life(run: _Run, answered: bool) -> str:
     if not answered:
         _answer({"started": server.pid})
     code = _wait(run, server)
-    _clear(run, process)
     oom = code == -signal.SIGKILL and not run.stopping and _out_of_memory_kills() > ooms
     ending = describe(code, oom=oom)
     _say(f"end of {run.record.name}: {ending.text}")
     _record_end(run, ending)
+    _clear(run, process)
     return ""
 
 

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -27,7 +26,6 @@ SYSTEM = Path("/var/lib/dsv4")
 RECORD, LOG, LOCK = "service.json", "server.log", "lock"
 # The group of the state folder reads; setgid hands that group down. Nobody else sees configs and logs.
 _FOLDER_MODE, _FILE_MODE = 0o2750, 0o640
-_LOCK_WAIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +74,14 @@ def folders(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def existing(name: str, environ: Mapping[str, str]) -> Path | None:
-    """The folder of a service, or None. A text that is no deployment name has none."""
+    """The folder of a service that this user may see, or None. A text that is no deployment name has none."""
     from dsv4_launch.config.model import NAME  # here: the supervisor of a server needs no pydantic in its memory
 
     if not re.fullmatch(NAME, name):
         return None
-    return next((path for root in roots(environ) if (path := root / "services" / name).is_dir()), None)
+    # os.path: a state folder that this user may not enter holds nothing for this user, and is no error.
+    found = (root / "services" / name for root in roots(environ))
+    return next((path for path in found if os.path.isdir(path)), None)  # noqa: PTH112
 
 
 def prepare(name: str, environ: Mapping[str, str]) -> Path:
@@ -191,7 +191,6 @@ def set_aside(folder: Path) -> Path:
 
 def hold(folder: Path) -> int | None:
     """Take the folder's lock; None when another one has it. The lock lives as long as any copy of the handle."""
-    deadline = time.monotonic() + _LOCK_WAIT_S
     while True:
         folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
@@ -200,14 +199,12 @@ def hold(folder: Path) -> int | None:
             # Whoever removed the folder meanwhile took the name of this lock with it: take the new one.
             if os.path.samestat(os.fstat(handle), (folder / LOCK).stat()):
                 return handle
-        except OSError as error:
-            if not isinstance(error, BlockingIOError | FileNotFoundError):
-                os.close(handle)
-                raise
-        os.close(handle)
-        if time.monotonic() > deadline:
+        except BlockingIOError:
+            os.close(handle)
             return None
-        time.sleep(0.05)
+        except FileNotFoundError:
+            pass
+        os.close(handle)
 
 
 def forget(folder: Path) -> None:

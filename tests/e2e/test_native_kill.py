@@ -1,0 +1,157 @@
+"""Whatever is killed, and whatever is on disk: `status` and `stop` go on working, and nothing is left in the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.native_box import Box, boxes, make_home
+
+COLLEAGUE = 54321
+# The modules are loaded before the user changes: a colleague has dsv4 installed, not this checkout.
+READ_AS_COLLEAGUE = """
+import os, sys
+from dsv4_launch.cli import main, serve_commands, statuses, drivers
+from dsv4_launch.run import native_service, docker_service, status
+name, group = sys.argv[1], int(sys.argv[2])
+from dsv4_launch.errors import HostError
+driver = native_service.NativeDriver()
+driver.find("nothing")
+os.setgroups([]); os.setgid(group); os.setuid(int(sys.argv[3]))
+try:
+    seen = driver.find(name)
+    print(seen.life, seen.user, seen.config["server"]["port"], len(list(driver.logs(name, follow=False, tail=3))))
+    driver.stop(name, 1)
+except HostError as error:
+    print(error.problems[0].code, "|", error.problems[0].message)
+"""
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def box(tmp_path: Path, home: Path) -> Iterator[Box]:
+    yield from boxes(tmp_path, home)
+
+
+def kill(pid: object) -> None:
+    os.kill(int(str(pid)), signal.SIGKILL)
+
+
+@pytest.mark.timeout(300)
+def test_dsv4_killed_at_any_moment_of_a_serve(box: Box) -> None:
+    started = time.monotonic()
+    assert box.serve("--detach").returncode == 0
+    whole_s = time.monotonic() - started
+    box.dsv4("stop", box.name)
+    left_running = 0
+    for n in range(20):
+        serving = box.start("serve", str(box.config))
+        time.sleep(whole_s * (0.3 + 0.8 * n / 19))
+        kill(serving.pid)
+        serving.communicate()
+        state = box.state_of()
+        assert state in ("absent", "starting", "ready"), (n, state)
+        left_running += state != "absent"
+        done = box.dsv4("stop", box.name)
+        assert done.returncode == 0, (n, done.stderr)
+        box.assert_gone()
+    assert left_running > 2, "the moments must reach the time when the server runs"
+
+
+def test_supervisor_killed_the_server_goes_on_and_can_be_stopped(box: Box) -> None:
+    box.serve("--detach", STANDIN_TREE="1")
+    box.wait_for("ready")
+    kill(box.record()["supervisor"]["pid"])  # type: ignore[index]
+    assert box.state_of() == "ready"
+    assert box.serve().returncode == 0, "it runs already, and is left alone"
+    done = box.dsv4("stop", box.name, "--timeout", "2")
+    assert done.returncode == 0, done.stderr
+    box.assert_gone()
+
+
+def test_all_killed_is_failed_and_served_again(box: Box) -> None:
+    box.serve("--detach", STANDIN_TREE="1")
+    box.wait_for("ready")
+    record = box.record()
+    kill(record["supervisor"]["pid"])  # type: ignore[index]
+    kill(record["server"]["pid"])  # type: ignore[index]
+    assert box.state_of() == "failed"
+    assert box.serve("--detach").returncode == 0
+    box.wait_for("ready")
+    assert len(box.processes()) == 2, "what the first server left must not hold the GPU of the second"
+    box.dsv4("stop", box.name)
+    box.assert_gone()
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"version": 1, "name": "x"}', '{"version": 99}', "[]", "\0\0"])
+def test_damaged_state_file(box: Box, text: str) -> None:
+    box.serve("--detach", STANDIN_TREE="1")
+    box.wait_for("ready")
+    (box.folder_of_service / "service.json").write_text(text)
+    told = box.dsv4("status", box.name)
+    assert told.returncode == 0, told.stderr
+    assert box.name in told.stdout
+    assert box.serve().returncode == 5, "it runs, whatever its file says"
+    assert box.dsv4("stop", box.name, "--timeout", "2").returncode == 0
+    box.assert_gone()
+
+
+def test_pid_used_again_is_not_taken_for_ours(box: Box) -> None:
+    box.serve("--detach")
+    box.wait_for("ready")
+    record = box.record()
+    kill(record["supervisor"]["pid"])  # type: ignore[index]
+    kill(record["server"]["pid"])  # type: ignore[index]
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        text = (box.folder_of_service / "service.json").read_text()
+        for who in ("supervisor", "server"):
+            text = text.replace(f'"pid": {record[who]["pid"]}', f'"pid": {bystander.pid}')  # type: ignore[index]
+        (box.folder_of_service / "service.json").write_text(text)
+        assert box.state_of() == "failed"
+        assert box.dsv4("stop", box.name).returncode == 0
+        assert bystander.poll() is None
+        bystander.kill()
+    box.assert_gone()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+@pytest.mark.parametrize("in_group", [True, False])
+def test_colleague_reads_the_state_but_cannot_stop(box: Box, in_group: bool) -> None:
+    # Not below pytest's folder, which is closed to others.
+    box.state = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    box.env["DSV4_STATE_DIR"] = str(box.state)
+    os.chown(box.state, 0, COLLEAGUE)
+    box.state.chmod(0o2755)  # as an administrator makes /var/lib/dsv4 for a group
+    box.serve("--detach")
+    box.wait_for("ready")
+    group = COLLEAGUE if in_group else COLLEAGUE + 1
+    done = subprocess.run(
+        [sys.executable, "-c", READ_AS_COLLEAGUE, box.name, str(group), str(COLLEAGUE)],
+        env=box.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    if in_group:
+        assert lines[0] == f"running root {box.port} 3"
+        assert lines[1].startswith("not-yours | ")
+    else:
+        assert lines[0].startswith("state-unreadable | "), "what may not be read is not absent"
+    assert box.state_of() == "ready"
+    box.dsv4("stop", box.name)
+    box.assert_gone()
+    shutil.rmtree(box.state)

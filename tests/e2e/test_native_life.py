@@ -1,0 +1,198 @@
+"""The life of a native service on a stand-in server: serve, status, logs, show, stop, and what goes wrong between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.native_box import Box, boxes, make_home
+
+CANARY = "canary-2b7f61d09c-not-for-anyone"
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def box(tmp_path: Path, home: Path) -> Iterator[Box]:
+    yield from boxes(tmp_path, home)
+
+
+def test_serve_detached_status_logs_show_stop(box: Box) -> None:
+    done = box.serve("--detach")
+    assert done.returncode == 0, done.stderr
+    box.wait_for("ready")
+    assert "Application startup complete" in box.dsv4("logs", box.name).stdout
+    assert len(box.dsv4("logs", "--tail", "2", box.name).stdout.splitlines()) == 2
+    shown = box.dsv4("show", box.name)
+    assert f"port: {box.port}" in shown.stdout
+    again = box.serve()
+    assert again.returncode == 0
+    assert "runs already" in again.stdout
+    stopped = box.dsv4("stop", box.name)
+    assert stopped.returncode == 0, stopped.stderr
+    box.assert_gone()
+    assert box.state_of() == "absent"
+
+
+def test_foreground_follows_and_ctrl_c_stops(box: Box) -> None:
+    serving = box.start("serve", str(box.config))
+    box.wait_for("ready")
+    time.sleep(0.5)
+    os.kill(serving.pid, signal.SIGINT)
+    out, err = serving.communicate(timeout=20)
+    assert serving.returncode == 0, err
+    assert f"http://127.0.0.1:{box.port}/v1" in out
+    box.assert_gone()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_before_ready_leaves_nothing(box: Box, number: int) -> None:
+    serving = box.start("serve", str(box.config), STANDIN_HANG="1", STANDIN_TREE="1")
+    box.wait_for("starting")
+    time.sleep(0.3)
+    os.kill(serving.pid, number)
+    _, err = serving.communicate(timeout=30)
+    assert serving.returncode == 130, err
+    box.assert_gone()
+
+
+def test_crash_at_start_is_exit_7_with_the_last_lines(box: Box) -> None:
+    done = box.serve(STANDIN_CRASH_AFTER_S="0.1", STANDIN_READY_AFTER_S="5", STANDIN_EXIT_CODE="3")
+    assert done.returncode == 7
+    assert "Engine core initialization failed" in done.stderr
+    assert "code 3" in done.stderr
+    assert box.state_of() == "failed"
+    assert box.record()["exit_code"] == 3
+    assert box.dsv4("stop", box.name).returncode == 0
+    box.assert_gone()
+
+
+def test_a_flag_that_the_server_refuses(box: Box) -> None:
+    box.vllm.write_text(box.vllm.read_text().replace('"$@"', '"$@" --bogus'))
+    done = box.serve("--on-failure", "remove")
+    assert done.returncode == 7
+    assert "unrecognized arguments" in done.stderr
+    box.assert_gone()
+
+
+def test_late_is_exit_7_and_it_goes_on(box: Box) -> None:
+    done = box.serve("--timeout", "1", STANDIN_READY_AFTER_S="6")
+    assert done.returncode == 7
+    assert box.state_of() == "starting"
+    box.wait_for("ready")
+    box.dsv4("stop", box.name)
+    box.assert_gone()
+
+
+def test_server_killed_while_ready_is_failed_and_says_why(box: Box) -> None:
+    box.serve("--detach", STANDIN_TREE="1")
+    box.wait_for("ready")
+    assert len(box.processes()) == 4  # supervisor, server, two deaf children
+    os.kill(int(box.record()["server"]["pid"]), signal.SIGKILL)  # type: ignore[index]
+    box.wait_for("failed")
+    assert "SIGKILL" in box.dsv4("status", box.name).stdout
+    box.wait_for_no_process(8)  # deaf children too: the supervisor does not leave them the GPU
+    box.dsv4("stop", box.name)
+    box.assert_gone()
+
+
+def test_stop_ends_a_stubborn_tree(box: Box) -> None:
+    box.serve("--detach", STANDIN_TREE="1", STANDIN_IGNORE_TERM="1")
+    box.wait_for("ready")
+    started = time.monotonic()
+    done = box.dsv4("stop", box.name, "--timeout", "1")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 6
+    box.assert_gone()
+
+
+def test_restart_on_failure_then_stop_while_it_waits(box: Box) -> None:
+    box.write(restart="on-failure")
+    box.serve("--detach", STANDIN_CRASH_AFTER_S="0.1", STANDIN_READY_AFTER_S="9")
+    deadline = time.monotonic() + 20
+    while int(str(box.record()["restarts"])) < 2:
+        assert time.monotonic() < deadline, box.record()
+        time.sleep(0.1)
+    started = time.monotonic()
+    assert box.dsv4("stop", box.name).returncode == 0
+    assert time.monotonic() - started < 5
+    box.assert_gone()
+
+
+def test_port_taken_is_exit_5_before_anything_starts(box: Box) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", box.port))
+        other.listen()
+        done = box.serve()
+    assert done.returncode == 5
+    assert str(box.port) in done.stderr
+    box.assert_gone()
+
+
+def test_missing_program_names_what_to_install(box: Box) -> None:
+    box.vllm.unlink()
+    done = box.serve()
+    assert done.returncode == 5
+    assert "vllm_cpu_env.py" in done.stderr or "install" in done.stderr.lower()
+    box.assert_gone()
+
+
+def test_program_that_cannot_be_started(box: Box) -> None:
+    box.vllm.write_text("#!/nowhere/python\n")
+    done = box.serve("--skip", "ENG002=a broken program")
+    assert done.returncode in (5, 6), done.stderr
+    assert box.processes() == {}
+
+
+def test_of_two_serves_at_once_one_wins(box: Box) -> None:
+    both = [box.start("serve", str(box.config), "--detach") for _ in range(2)]
+    ended = [(process.communicate(timeout=60), process.returncode) for process in both]
+    codes = sorted(code for _, code in ended)
+    assert codes == [0, 5], ended
+    loser = next(texts[1] for texts, code in ended if code == 5)
+    assert box.name in loser or str(box.port) in loser
+    servers = [words for words in box.processes().values() if "native_supervisor" not in words]
+    assert len(servers) == 1
+    box.wait_for("ready")
+    box.dsv4("stop", box.name)
+    box.assert_gone()
+
+
+def test_secret_is_in_no_command_line_state_file_or_log(box: Box) -> None:
+    box.write("secrets: {pass_through: [BOX_TOKEN]}\n")
+    text = box.config.read_text().replace(f'"port": {box.port}', f'"port": {box.port}, "api_key_env": "BOX_KEY"')
+    box.config.write_text(text)
+    done = box.serve("--detach", BOX_KEY=CANARY, BOX_TOKEN=CANARY)
+    assert done.returncode == 0, done.stderr
+    deadline = time.monotonic() + 20
+    while b"startup complete" not in (box.folder_of_service / "server.log").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    seen = [done.stdout, done.stderr, *box.processes().values()]
+    seen += [path.read_text() for path in box.folder_of_service.iterdir()]
+    seen += [box.dsv4(*words, BOX_KEY=CANARY).stdout for words in (("status", box.name), ("show", box.name))]
+    assert not [text for text in seen if CANARY in text]
+    request = urllib.request.Request(f"http://127.0.0.1:{box.port}/v1/models")
+    request.add_header("Authorization", f"Bearer {CANARY}")
+    with urllib.request.urlopen(request, timeout=5) as response:
+        assert json.load(response)["data"]
+    box.dsv4("stop", box.name)
+    box.assert_gone()
+
+
+def test_unset_secret_is_told_before_anything_starts(box: Box) -> None:
+    box.write("secrets: {pass_through: [BOX_TOKEN_THAT_IS_NOT_SET]}\n")
+    done = box.serve()
+    assert done.returncode == 5
+    assert "BOX_TOKEN_THAT_IS_NOT_SET" in done.stderr
+    box.assert_gone()
