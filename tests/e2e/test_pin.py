@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker
 import pytest
 import yaml
 
+from dsv4_launch.run.images import ensure_image
+from dsv4_launch.run.progress import Silent
 from e2e.conftest import Result, command, free_port
 from e2e.loopback import Hub, Registry
 from e2e.loopback.hub import HubModel
-from e2e.loopback.registry import digest_of, manifest_list
+from e2e.loopback.registry import digest_of, manifest_list, tiny_image
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -98,6 +101,27 @@ def test_both_are_read_and_written_and_nothing_else_changes(place: Place) -> Non
     assert (again.returncode, place.config.read_text()) == (0, wanted)
     assert "unchanged" in again.stdout
     assert place.pin("--check").returncode == 0
+
+
+def test_what_was_pinned_is_what_is_pulled(place: Place) -> None:
+    """The engine takes ``name:tag@digest``: it pulls the digest, whatever the tag is by then, and finds it again."""
+    manifest, place.registry.blobs = tiny_image("first")
+    place.registry.images["mirror/vllm-openai:v0.20.0"] = manifest
+    assert place.pin().returncode == 0
+    pinned = place.pinned()
+    later, _ = tiny_image("second")
+    place.registry.images["mirror/vllm-openai:v0.20.0"] = later
+    place.registry.images["mirror/vllm-openai:kept"] = manifest
+
+    client = docker.DockerClient(base_url=place.env["DOCKER_HOST"])
+    try:
+        assert ensure_image(client, pinned, Silent()) is True
+        assert ensure_image(client, pinned, Silent()) is False
+        found = client.api.inspect_image(pinned)
+        assert found["RepoDigests"] == [f"{place.image.rpartition(':')[0]}@{digest_of(manifest)}"]
+        client.api.remove_image(found["Id"])
+    finally:
+        client.close()
 
 
 def test_check_writes_nothing_and_asks_nobody_when_there_is_no_pin(place: Place) -> None:
