@@ -1,0 +1,169 @@
+"""The serve flow on doubles: what is called, and what is left after each way it can go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from doubles import PLAN, DownDriver, FakeDriver, Told, service, world
+
+from checks import good_host
+from checks.plans import REFERENCE
+from dsv4_launch.errors import HostError, Interrupted, ServerError
+from dsv4_launch.facts import HostFacts
+from dsv4_launch.run import claim, lifecycle
+from dsv4_launch.run.endpoint import Answer
+from dsv4_launch.run.lifecycle import dry_run, serve
+from dsv4_launch.run.readiness import Ready
+from dsv4_launch.run.service import digest_of
+from dsv4_launch.run.world import Options
+from dsv4_launch.targets import render
+
+B200 = replace(REFERENCE, name="x", model=replace(REFERENCE.model, local=True, weight_bytes=0))
+RENDERED = render(B200)
+DIGEST = digest_of(B200, RENDERED)
+HOST = good_host({"disks.model": {"path": "/m", "looked_at": "/m", "total_bytes": 1, "free_bytes": 1},
+                  "docker.containers": {"x": None}})  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "ask", lambda *_: Answer("silent"))
+    monkeypatch.setattr(lifecycle, "wait_until_ready", lambda *_, **__: Ready(3.04, ("tiny",)))
+
+
+def launch(driver: FakeDriver, options: Options | None = None, facts: HostFacts = HOST, told: Told | None = None):  # type: ignore[no-untyped-def]
+    return serve(B200, RENDERED, world(driver, facts, HF_TOKEN="t"), options or Options(), told or Told())
+
+
+def test_to_ready() -> None:
+    driver = FakeDriver([None])
+    outcome = launch(driver)
+    assert (outcome.state, outcome.models, outcome.seconds, outcome.digest) == ("ready", ("tiny",), 3.0, DIGEST)
+    assert driver.calls == ["create"]
+    assert {result.status for result in outcome.checks} <= {"passed", "not applicable"}
+
+
+def test_detached_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "wait_until_ready", None)
+    assert launch(FakeDriver([None]), Options(detach=True)).state == "detached"
+
+
+def test_a_failing_check_launches_nothing_and_a_skip_is_recorded() -> None:
+    driver = FakeDriver([None])
+    host = HOST.model_copy(update={"gpus": ()})
+    with pytest.raises(HostError) as refused:
+        launch(driver, facts=host)
+    assert [problem.code for problem in refused.value.problems] == ["GPU001"]
+    assert driver.calls == []
+    told = Told()
+    skips = {"GPU*": "a test", "DRV001": "a test", "FAB001": "a test", "MEM001": "a test"}
+    outcome = launch(driver, Options(skips=skips), host, told)
+    assert outcome.skipped == skips
+    assert any("skipped: a test" in line for line in told.said)
+
+
+def test_the_same_plan_that_is_ready_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "ask", lambda *_: Answer("ready", "", ("tiny",)))
+    driver = FakeDriver([service(digest=DIGEST)])
+    assert launch(driver).state == "already-ready"
+    assert driver.calls == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"digest": "other"}, "other-plan-runs"), ({"digest": DIGEST}, "name-taken"), ({"foreign": True}, "name-taken")],
+)
+def test_a_taken_name(changes: dict[str, object], code: str) -> None:
+    driver = FakeDriver([service(**changes)])
+    with pytest.raises(HostError) as taken:
+        launch(driver)
+    assert taken.value.problems[0].code == code
+    assert driver.calls == []
+
+
+def test_a_finished_one_is_replaced_and_that_is_said() -> None:
+    told = Told()
+    assert launch(FakeDriver([service(life="exited", exit_code=1)]), told=told).state == "ready"
+    assert told.said[0] == "Replacing the finished x (exit code 1)"
+
+
+def test_an_engine_that_is_down_is_told_by_its_check() -> None:
+    with pytest.raises(HostError) as down:
+        launch(DownDriver([None]), facts=good_host({"docker.engine": "down"}))
+    assert "CTR002" in [problem.code for problem in down.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("code", "on_failure", "calls"),
+    [
+        ("server-died", "keep", ["create"]),
+        ("server-late", "keep", ["create"]),
+        ("crash-loop", "keep", ["create", "stop"]),
+        ("server-died", "remove", ["create", "stop", "remove"]),
+    ],
+)
+def test_what_is_left_of_a_failed_start(
+    monkeypatch: pytest.MonkeyPatch, code: str, on_failure: str, calls: list[str]
+) -> None:
+    def fail(*_: object, **__: object) -> Ready:
+        raise ServerError("x", code=code)
+
+    monkeypatch.setattr(lifecycle, "wait_until_ready", fail)
+    driver = FakeDriver([None])
+    with pytest.raises(ServerError) as failed:
+        launch(driver, Options(on_failure=on_failure))  # type: ignore[arg-type]
+    assert driver.calls == calls
+    assert ("removed" in failed.value.problems[0].fix) == (on_failure == "remove")
+
+
+def test_ctrl_c_while_it_starts_takes_it_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> Ready:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lifecycle, "wait_until_ready", interrupt)
+    driver = FakeDriver([None])
+    with pytest.raises(Interrupted):
+        launch(driver)
+    assert driver.calls == ["create", "stop", "remove"]
+
+
+def test_a_creation_that_was_refused_is_not_undone() -> None:
+    driver = FakeDriver([None], refuses=HostError("x", code="name-taken"))
+    with pytest.raises(HostError):
+        launch(driver)
+    assert driver.calls == ["create"], "the name is another launch's"
+
+
+def test_a_dry_run_changes_nothing() -> None:
+    driver = FakeDriver([None])
+    facts = good_host({"docker.images": {B200.container.image: None}, "docker.containers": {"x": None}})
+    found = dry_run(B200, RENDERED, world(driver, facts), Options())
+    assert found.argv[:2] == ("docker", "run")
+    assert all(isinstance(word, str) for word in found.argv)
+    assert found.fetches == (f"image {B200.container.image}",)
+    assert driver.calls == []
+
+
+def test_stop_leaves_nothing_and_touches_nothing_foreign() -> None:
+    driver = FakeDriver([service()])
+    assert claim.stop(driver, "x") == service()
+    assert driver.calls == ["stop", "remove"]
+    ended = FakeDriver([service(life="exited", exit_code=1)])
+    claim.stop(ended, "x")
+    assert ended.calls == ["remove"]
+    foreign = FakeDriver([service(foreign=True)])
+    with pytest.raises(HostError):
+        claim.stop(foreign, "x")
+    assert foreign.calls == []
+    assert claim.stop(FakeDriver([None]), "x") is None
+
+
+def test_a_plan_for_the_cpu_needs_no_gpus() -> None:
+    driver = FakeDriver([None])
+    host = good_host({"gpus": None, "docker.containers": {"x": None},
+                      "docker.images": {PLAN.container.image: None},
+                      "disks.model": {"path": "/m", "looked_at": "/m", "total_bytes": 1, "free_bytes": 1}})  # fmt: skip
+    with pytest.raises(HostError) as refused:
+        serve(PLAN, render(PLAN), world(driver, host), Options(), Told())
+    assert [problem.code for problem in refused.value.problems] == ["CTR007"], "no registry has that image"

