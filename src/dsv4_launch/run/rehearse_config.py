@@ -38,11 +38,11 @@ def rehearsed(
     told: list[Notice] = []
 
     def change(path: tuple[str, ...], new: Any, why: str) -> None:
-        """Set (None: leave out) one value and say so, if it differs."""
-        table = data
+        """Set (None: leave out) one value and say so, if it differs from what is written or holds by default."""
+        table, old = data, _value(loaded, path)
         for key in path[:-1]:
             table = table.setdefault(key, {})
-        old = table.pop(path[-1], None)
+        table.pop(path[-1], None)
         if new is not None:
             table[path[-1]] = new
         if old is not None and old != new:
@@ -96,8 +96,12 @@ def _engine(data: Data, version: str, change: _Change) -> None:
 
 def _surroundings(data: Data, target: str, change: _Change) -> None:
     container = data.get("container", {})
-    own = data.get("target", {"type": "docker"})
-    data["target"] = own if own["type"] == target and own.keys() == {"type"} else {"type": target}
+    own = data.get("target", {"type": "docker"})["type"]
+    if own != target:
+        change(("target", "type"), target, "a rehearsal runs natively unless --target docker asks for a container")
+    for option in ("restart", "executable"):
+        change(("target", option), None, "what fails in a rehearsal is not tried again, and its program is its own")
+    data["target"] = {"type": target}
     if target == "docker":
         change(("container", "image"), None, "the rehearsal image holds the CPU build")
         if container.get("mounts"):
@@ -117,6 +121,16 @@ def _secrets(data: Data, variables: Mapping[str, str], change: _Change) -> None:
     if missing:
         kept = [name for name in named if name not in missing]
         change(("secrets", "pass_through"), tuple(kept), f"{', '.join(missing)} is not set here")
+
+
+def _value(loaded: Loaded, path: tuple[str, ...]) -> Any:
+    """What the config says, or has by default, at a path. A restart of "no" and GPUs of "all" ask for nothing."""
+    value: Any = loaded.config
+    for key in path:
+        value = getattr(value, key, None)
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(exclude_unset=True)
+    return None if value in ("no", "all", (), {}) else value
 
 
 def _tuples(data: Any) -> Any:
