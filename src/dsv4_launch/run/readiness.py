@@ -71,8 +71,8 @@ class LogTail:
         finally:
             self._queue.put(None)
 
-    def drain(self) -> None:
-        """Take in what was read meanwhile."""
+    def drain(self, reached: Callable[[Stage], None] = lambda _: None) -> None:
+        """Take in what was read meanwhile; ``reached`` is told each stage, also one that was over in no time."""
         while True:
             try:
                 line = self._queue.get_nowait()
@@ -82,7 +82,10 @@ class LogTail:
                 self.ended = True
                 continue
             self.last.append(line)
-            self.stage = advance(self.stage, line)
+            after = advance(self.stage, line)
+            if after.key != self.stage.key:
+                reached(after)
+            self.stage = after
 
     def finish(self, timeout_s: float = 3.0) -> None:
         """Take in the rest of a log whose writer has ended."""
@@ -109,9 +112,13 @@ def wait_until_ready(
     tail = LogTail(lambda: driver.logs(plan.name, follow=True, tail=None))
     answer = Answer("silent")
     restarts = 0
+
+    def show(stage: Stage) -> None:
+        progress.show(Now(stage.title, stage.done, stage.total, "", stage.detail))
+
     try:
         while True:
-            tail.drain()
+            tail.drain(show)
             elapsed_s = clock.now() - started_s
             found = driver.find(plan.name)
             if found is None or found.life == "exited" or (found.life == "created" and found.error):
@@ -128,8 +135,7 @@ def wait_until_ready(
                 return Ready(elapsed_s, answer.models, answer.verdict == "key-refused")
             if elapsed_s >= timeout_s:
                 raise late(plan, timeout_s, tail, answer)
-            stage = tail.stage
-            progress.show(Now(stage.title, stage.done, stage.total, "", stage.detail))
+            show(tail.stage)
             clock.sleep(min(LOOK_EVERY_S, max(0.05, timeout_s - elapsed_s)))
     finally:
         progress.close()

@@ -43,6 +43,16 @@ def test_a_server_that_wants_another_key_is_up() -> None:
     assert wait(FakeDriver([service()]), Answer("key-refused", "401")).key_refused
 
 
+def test_every_stage_is_shown_however_fast_it_was() -> None:
+    told = Told()
+    lines = (RECORDED / "start.log").read_text().splitlines()
+    with pytest.raises(ServerError):
+        wait(FakeDriver([service()], lines), timeout_s=2, told=told)
+    titles = list(dict.fromkeys(now.title for now in told.now))
+    assert "loading weights" in titles
+    assert titles[-1] == "answering"
+
+
 @pytest.mark.parametrize("answer", [SILENT, Answer("other-model", "it serves a, not b")])
 def test_late(answer: Answer) -> None:
     with pytest.raises(ServerError) as late:
