@@ -214,10 +214,11 @@ def _yaml(data: dict[str, Any]) -> str:
     """The config in the order of its fields where it is valid here, else as it was recorded."""
     import yaml
 
-    from dsv4_launch.config.load import Origins, dump, from_data
+    from dsv4_launch.config.load import dump
     from dsv4_launch.errors import InputError
+    from dsv4_launch.run.status import loaded
 
     try:
-        return dump(from_data(data, Origins("running config", {})))
+        return dump(loaded(data).config)
     except InputError:
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from dsv4_launch.config.load import Loaded, Origins, from_data
+from dsv4_launch.config.load import Loaded, load
 from dsv4_launch.errors import Dsv4Error
 from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.run.endpoint import Answer
@@ -127,11 +127,18 @@ def drift_of_version(found: Seen) -> str:
     if not found.config:
         return "it carries no config that could be compared"
     try:
-        plan = resolve(Loaded(from_data(found.config, Origins("running config", {})), Origins("running config", {})))
+        plan = resolve(loaded(found.config))
     except Dsv4Error as error:
         return f"its config is not valid for this version of dsv4: {error.problems[0].message}"
     expected = digest_of(plan, render(plan))
     return drift_from(found, expected, "its config, rendered by this version of dsv4,") if found.digest else ""
+
+
+def loaded(config: Mapping[str, Any]) -> Loaded:
+    """The config that a service carries, read again as a file would be. Raises InputError."""
+    import yaml
+
+    return load(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), "running config")
 
 
 def _endpoint_of(config: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
