@@ -74,10 +74,7 @@ def test_every_command_says_what_it_does(name: str, option: str, run: Run) -> No
     assert all(getattr(p, "help", None) for p in COMMANDS[name].params if p.name != "help")
 
 
-LACKS_AN_EXAMPLE = {"plan", "schema"}
-
-
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - LACKS_AN_EXAMPLE))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_an_example_that_it_understands(name: str, run: Run) -> None:
     _, out, _ = run(name, "--help")
     examples = re.findall(r"^  Example: (.+(?:\n  \S.*)*)", out, re.M)

@@ -59,6 +59,10 @@ def validate(
         list[str], typer.Argument(metavar="CONFIG…", help="Files, folders (walked), globs, built-in names.")
     ],
     overrides: options.Overrides = None,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Mend what has a known remedy, in the files; comments and order stay."),
+    ] = False,
     output: Annotated[
         options.CheckOutput, typer.Option("--output", help="human, json, or github: annotations with file and line.")
     ] = options.CheckOutput.human,
@@ -66,6 +70,7 @@ def validate(
     """Check configs: names, values, the flags of their vLLM release, and what model and GPU cannot do.
 
     Every problem of every file is printed. Needs no GPU, no vLLM, no docker and no network, so it belongs into CI.
+    --fix applies the remedies that the catalog has, and says every change; built-in configs are never changed.
 
     Exit 0: all are valid. 3: an input is not valid. 4: valid, but no vLLM or GPU can do it.
 
@@ -73,7 +78,7 @@ def validate(
     """
     from dsv4_launch.cli.validating import validate_all
 
-    return validate_all(configs, overrides or [], output)
+    return validate_all(configs, overrides or [], output, fix=fix)
 
 
 def plan(
@@ -83,7 +88,10 @@ def plan(
     overrides: options.Overrides = None,
     output: options.OutputOption = options.Output.human,
 ) -> int:
-    """Print the resolved plan: what will run, and with --explain why, and where it differs from the documented page."""
+    """Print the resolved plan: what will run, and with --explain why, and where it differs from the documented page.
+
+    Example: dsv4 plan flash-b200-0.33 --explain
+    """
     from dsv4_launch.cli.configs import load_config
     from dsv4_launch.cli.planning import show_plan
     from dsv4_launch.plan.resolve import resolve
@@ -99,7 +107,10 @@ def plan(
 def schema(
     output: options.OutputOption = options.Output.human,
 ) -> int:
-    """Print the JSON Schema of a config, for editors and other tools."""
+    """Print the JSON Schema of a config, for editors and other tools.
+
+    Example: dsv4 schema > schema.json
+    """
     import json
 
     from dsv4_launch.config.model import LaunchConfig

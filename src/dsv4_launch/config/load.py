@@ -111,6 +111,8 @@ def _decode(text: str | bytes, file: str) -> str:
                 where=f"{file}:{line}",
                 fix="Save the file as UTF-8.",
             ) from None
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise InputError("The text is not UTF-8.", where=file, fix="Write it as UTF-8.")
     if not text.strip():
         raise InputError(
             "The config is empty.", where=file, fix="`dsv4 show --builtin flash-b200` prints one to start from."
@@ -174,21 +176,16 @@ def _build(node: Any, path: Path, lines: dict[Path, int], problems: list[Problem
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
     where = f"{file}:{line}"
-    if not isinstance(node, yaml.ScalarNode):
-        if id(node) in seen:
-            problems.append(
-                Problem(
-                    "input",
-                    "YAML anchors and aliases are not used in a config: one file says it all, in full.",
-                    where,
-                    "Write the values out.",
-                )
-            )
-            return None
-        seen.add(id(node))
-        if len(path) >= MAX_DEPTH:
-            problems.append(Problem("input", f"The config is nested more than {MAX_DEPTH} levels deep.", where))
-            return None
+    # The same node again is an alias. Every node of the document is kept alive by its root, so an id is not used twice.
+    again = id(node) in seen
+    seen.add(id(node))
+    if again:
+        message = "YAML anchors and aliases are not used in a config: one file says it all, in full."
+        problems.append(Problem("input", message, where, "Write the values out."))
+        return None
+    if len(path) >= MAX_DEPTH and not isinstance(node, yaml.ScalarNode):
+        problems.append(Problem("input", f"The config is nested more than {MAX_DEPTH} levels deep.", where))
+        return None
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node, where, problems)
     if isinstance(node, yaml.SequenceNode):

@@ -38,7 +38,8 @@ def binds(config: LaunchConfig, gpu: Gpu, image: str, model: Word | None) -> tup
     else:
         found.append(Bind(model, _MODEL, read_only=True, purpose="model"))
     if config.container.caches:
-        key = re.sub(r"[^a-zA-Z0-9.]+", "-", image.rsplit("/", 1)[-1])
+        name, _, pinned = image.rsplit("/", 1)[-1].partition("@sha256:")
+        key = re.sub(r"[^a-zA-Z0-9.]+", "-", f"{name}-{pinned[:12]}" if pinned else name)
         folder = joined(Ref("dsv4_cache"), f"/caches/{key}-{gpu.key}")
         found.append(Bind(folder, _CACHES, read_only=False, purpose="caches"))
     found += [Bind(host_path(m.source), m.target, m.read_only, "extra") for m in config.container.mounts]

@@ -74,7 +74,8 @@ def image_of(known: Known) -> str:
 
 def stack_of(config: LaunchConfig, known: Known) -> Stack:
     """The CUDA of the release's own image; of another image nothing is known before it is looked at."""
-    if known.gpu.arch == "cpu" or (config.container.image and config.container.image != known.release.image):
+    image = (config.container.image or known.release.image).partition("@")[0]  # a pinned image is the same image
+    if known.gpu.arch == "cpu" or image != known.release.image:
         return Stack("", "", "")
     return Stack(known.release.cuda, known.release.min_driver, known.release.source)
 

@@ -53,6 +53,8 @@ def test_a_good_config_loads_and_keeps_its_lines():
         ("name: x\n---\nname: y\n", "c.yaml:2", "more than one YAML document"),
         ("a: &a [1]\nb: *a\n", "c.yaml:1", "anchors"),
         ("a: &a [*a]\n", "c.yaml:1", "anchors"),
+        ("a: &a x\nb: *a\n", "c.yaml:1", "anchors"),
+        ("a: \udc80\n", "c.yaml", "UTF-8"),
         ("a: *nowhere\n", "c.yaml:1", "undefined alias"),
         ("a: !!python/object:os.system x\n", "c.yaml:1", "tag"),
         ("? [a]\n: b\n", "c.yaml:1", "plain word"),

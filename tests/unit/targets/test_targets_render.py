@@ -57,6 +57,14 @@ def test_every_cache_has_its_variable_below_the_cache_mount():
     assert "VLLM_CACHE_ROOT" not in " ".join(words(plan_of("container.caches=false")))
 
 
+def test_a_pinned_image_is_the_same_image_with_a_cache_of_its_own():
+    plan = plan_of(f"container.image='vllm/vllm-openai:v0.20.0@sha256:{'ab' * 32}'")
+    assert plan.stack == plan_of().stack
+    assert plan.stack.cuda
+    (mount,) = [word for word in words(plan) if word.endswith(":/root/.cache/dsv4")]
+    assert "/vllm-openai-v0.20.0-abababababab-b200:" in mount
+
+
 def test_chosen_gpus_are_one_quoted_csv_value():
     assert value_of(words(plan_of("gpus=[4, 5, 6, 7]")), "--gpus") == '"device=4,5,6,7"'
 
