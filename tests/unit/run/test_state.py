@@ -1,0 +1,113 @@
+"""State files: what is written is read, what is not whole is told, and where they lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dsv4_launch.errors import HostError
+from dsv4_launch.run import state
+from dsv4_launch.run.native_processes import Process
+from dsv4_launch.run.state import DamagedError, Record
+
+RECORD = Record(
+    name="flash",
+    digest="d1",
+    config={"name": "flash", "engine": {"block_size": 256}},
+    user="ann",
+    argv=("vllm", "serve", "m"),
+    port=8000,
+    base_url="http://127.0.0.1:8000",
+    restart="no",
+    created="2026-01-01T00:00:00.000Z",
+    supervisor=Process(1, 2, "boot"),
+    life="running",
+)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"DSV4_STATE_DIR": str(tmp_path / "state")}
+
+
+def test_what_is_written_is_read(environ: dict[str, str]) -> None:
+    folder = state.prepare("flash", environ)
+    assert state.read(folder) is None
+    state.write(folder, RECORD)
+    assert state.read(folder) == RECORD
+    assert [path.name for path in folder.iterdir()] == ["service.json"], "no half-written file is left"
+    assert state.existing("flash", environ) == folder
+    assert list(state.folders(environ)) == [folder]
+
+
+def test_group_reads_others_do_not(environ: dict[str, str]) -> None:
+    before = os.umask(0o077)
+    try:
+        folder = state.prepare("flash", environ)
+        state.write(folder, RECORD)
+        with state.open_private(folder / state.LOG, os.O_WRONLY) as log:
+            log.write(b"x")
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o7777 == 0o2750
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
+
+
+@pytest.mark.parametrize("end", range(0, 300, 25))
+def test_a_file_cut_short_is_damaged_not_absent(environ: dict[str, str], end: int) -> None:
+    folder = state.prepare("flash", environ)
+    state.write(folder, RECORD)
+    whole = (folder / state.RECORD).read_bytes()
+    (folder / state.RECORD).write_bytes(whole[:end])
+    with pytest.raises(DamagedError):
+        state.read(folder)
+    aside = state.set_aside(folder)
+    assert aside.read_bytes() == whole[:end]
+    assert state.read(folder) is None
+
+
+def test_another_version_is_not_guessed_at() -> None:
+    with pytest.raises(DamagedError, match="another version"):
+        state.parse(b'{"version": 2}')
+
+
+def test_fields_of_a_later_dsv4_do_no_harm(environ: dict[str, str]) -> None:
+    folder = state.prepare("flash", environ)
+    state.write(folder, RECORD)
+    text = (folder / state.RECORD).read_text().replace('"port"', '"colour": "blue",\n "port"')
+    assert state.parse(text.encode()).extra == {"colour": "blue"}
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc", "", ".", "..", "a/b", "A", "a\nb"])
+def test_what_is_no_name_has_no_folder(environ: dict[str, str], name: str) -> None:
+    state.prepare("flash", environ)
+    assert state.existing(name, environ) is None
+
+
+def test_one_holds_the_lock(environ: dict[str, str]) -> None:
+    folder = state.prepare("flash", environ)
+    first = state.hold(folder)
+    assert first is not None
+    assert state.hold(folder) is None
+    os.close(first)
+    second = state.hold(folder)
+    assert second is not None
+    state.forget(folder)
+    third = state.hold(folder)
+    assert third is not None, "the lock of a folder that was removed holds nobody up"
+    os.close(second)
+    os.close(third)
+
+
+def test_roots(tmp_path: Path) -> None:
+    assert state.roots({"DSV4_STATE_DIR": "/x"}) == (Path("/x"),)
+    assert state.roots({"HOME": "/h"}) == (state.SYSTEM, Path("/h/.local/state/dsv4"))
+    assert state.roots({"HOME": "/h", "XDG_STATE_HOME": "/s"})[1] == Path("/s/dsv4")
+
+
+def test_nowhere_to_write_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HostError, match="cannot be written"):
+        state.prepare("flash", {"DSV4_STATE_DIR": str(tmp_path / "file")})
