@@ -1,6 +1,14 @@
-"""Puts this folder on the path, so that tests share their stand-ins: `checks` (hosts and plans), `e2e.nvml_shim`."""
+"""What all tests share: stand-ins on the path (`checks`, `e2e.nvml_shim`), and property tests that CI can repeat."""
 
+import os
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+# In CI a failure must be one of the change, not of the dice; at a desk new examples are tried each time.
+settings.register_profile("ci", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
