@@ -6,10 +6,18 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from dsv4_launch.config.load import load
+from dsv4_launch.errors import HostError
+from dsv4_launch.host.docker import connect
+from dsv4_launch.host.endpoint import Endpoint
+from dsv4_launch.plan.resolve import resolve
+from dsv4_launch.run.docker_service import DockerDriver
+from dsv4_launch.targets import render
 from e2e.conftest import ROOT, STANDIN, Node, envelope, name_of, until
 
 pytestmark = pytest.mark.timeout(120)
@@ -174,3 +182,27 @@ def test_an_engine_without_the_nvidia_runtime(node: Node, plain_engine: dict[str
     assert envelope(driver)["errors"][0]["code"] == "gpu-driver", driver.stdout  # type: ignore[index]
     left = subprocess.run(["docker", "ps", "-aq"], env={**node.env, **plain_engine}, capture_output=True, text=True)
     assert left.stdout == "", "what could not start was left behind"
+
+
+def test_of_many_creations_at_once_exactly_one_wins_and_the_old_one_is_replaced_once(node: Node) -> None:
+    config = node.config(standin={"READY_AFTER_S": "60"}, gpus="all")
+    name = name_of(config)
+    loaded = load(config.read_bytes(), str(config))
+    plan = resolve(loaded)
+    places = {"home": str(node.folder), "hf_home": "/x", "dsv4_cache": str(node.folder), "rehearsal_home": "/x", "user": "u"}  # fmt: skip # noqa: E501
+    words = render(plan).command.fill(places)  # type: ignore[arg-type]
+    node.docker("run", "-d", "--name", name, "--label", f"dsv4.name={name}", "--entrypoint", "true", STANDIN)
+    until(lambda: node.state(name) == "exited", "the old one is over")
+
+    def create(_: int) -> str:
+        driver = DockerDriver(lambda: connect(Endpoint(node.env["DOCKER_HOST"], ""), 30))
+        try:
+            driver.create(name, words, node.env, plan)
+        except HostError as error:
+            return error.problems[0].code
+        return "won"
+
+    with ThreadPoolExecutor(5) as pool:
+        ends = sorted(pool.map(create, range(5)))
+    assert ends == ["name-taken"] * 4 + ["won"]
+    assert node.state(name) == "running"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
+import subprocess
 import urllib.request
 
 import pytest
@@ -160,3 +162,27 @@ def test_no_engine(node: Node) -> None:
     for words in (("status", name_of(config)), ("stop", name_of(config)), ("logs", name_of(config))):
         done = node.dsv4(*words, env=dead)
         assert (done.returncode, "Docker engine is not running" in done.stderr) == (5, True)
+
+
+def test_what_is_printed_is_what_runs(node: Node) -> None:
+    config = node.config(standin={"REPLY": 'It\'s "$HOME" & ~ `x`'}, gpus=[4, 5, 6, 7])
+    recorded = node.folder / "argv"
+    real, tools = shutil.which("docker"), node.folder / "tools"
+    tools.mkdir()
+    wrapper = tools / "docker"
+    path = f"{tools}:{node.env['PATH']}"
+
+    def record(then: str) -> None:
+        wrapper.write_text(f'#!/bin/sh\n[ "$1" = run ] && printf \'%s\\0\' "$@" > {recorded}\n{then}\n')
+        wrapper.chmod(0o755)
+
+    record(f'exec {real} "$@"')
+    assert node.dsv4("serve", config, env={"PATH": path}).returncode == 0
+    ran = recorded.read_bytes()
+    record("exit 0")
+    for shell in ("bash", "sh"):
+        for form in ("shell", "oneline"):
+            recorded.unlink()
+            printed = node.dsv4("render-cmd", config, "--format", form).stdout
+            subprocess.run([shell, "-c", printed], env={**node.env, "PATH": path}, check=True, timeout=10)
+            assert recorded.read_bytes() == ran, (shell, form)

@@ -30,10 +30,10 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
     (it died or is late; the service is kept or removed as asked) or Interrupted (what was started is gone again).
     """
     digest = digest_of(plan, rendered)
-    ready = already(plan, digest, world, progress)
-    if ready is not None:
-        return ready
     try:
+        ready = already(plan, digest, world, progress)
+        if ready is not None:
+            return ready
         checks, facts = judge(plan, world, options.skips, progress)
         problems = [result.problem() for result in blocking(checks)]
         if problems:

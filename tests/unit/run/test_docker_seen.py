@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dsv4_launch.run.claim import over
-from dsv4_launch.run.docker_service import _id, _lines, seen
+from dsv4_launch.run.docker_seen import seen
+from dsv4_launch.run.docker_service import _id, _lines
 from dsv4_launch.run.readiness import ending
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "docker"

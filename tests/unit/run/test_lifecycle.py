@@ -128,6 +128,17 @@ def test_ctrl_c_while_it_starts_takes_it_away(monkeypatch: pytest.MonkeyPatch) -
     assert driver.calls == ["create", "stop", "remove"]
 
 
+def test_ctrl_c_before_the_launch_says_that_nothing_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> Answer:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(claim, "ask", interrupt)
+    driver = FakeDriver([service(digest=DIGEST)])
+    with pytest.raises(Interrupted, match="nothing was started"):
+        launch(driver)
+    assert driver.calls == []
+
+
 def test_a_creation_that_was_refused_is_not_undone() -> None:
     driver = FakeDriver([None], refuses=HostError("x", code="name-taken"))
     with pytest.raises(HostError):

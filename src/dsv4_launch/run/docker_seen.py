@@ -1,0 +1,73 @@
+"""What the engine's inspection of a container says, as a service: pure, and tried on recorded output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dsv4_launch.run.service import Life, Seen
+from dsv4_launch.targets.docker import CONTAINER_PORT, LABEL_CONFIG, LABEL_DIGEST, LABEL_NAME, LABEL_USER
+
+_NEVER: Final = "0001-01-01T00:00:00Z"
+_LIVES: Mapping[str, Life] = {
+    "running": "running",
+    "exited": "exited",
+    "dead": "exited",
+    "removing": "exited",
+    "created": "created",
+    "restarting": "restarting",
+    "paused": "paused",
+}
+
+
+def seen(data: Mapping[str, Any]) -> Seen:
+    """What the engine's inspection of a container says."""
+    state, config = data["State"], data.get("Config") or {}
+    labels = config.get("Labels") or {}
+    name = str(data["Name"]).lstrip("/")
+    life = _LIVES.get(state["Status"], "exited")
+    over = life == "exited"
+    code = state.get("ExitCode")
+    return Seen(
+        name=name,
+        target="docker",
+        life=life,
+        digest=labels.get(LABEL_DIGEST, ""),
+        config=_config(labels.get(LABEL_CONFIG, "")),
+        user=labels.get(LABEL_USER, ""),
+        base_url=_base_url(data),
+        created=data.get("Created", ""),
+        started=_time(state.get("StartedAt")),
+        finished=_time(state.get("FinishedAt")) if over else "",
+        exit_code=code if over or life == "restarting" else None,
+        error=state.get("Error") or "",
+        out_of_memory=bool(state.get("OOMKilled")),
+        # `docker stop` sends SIGTERM: vLLM then ends with 0, a process that does not handle it with 143.
+        stopped=over and code in (0, 143),
+        restarts=int(data.get("RestartCount") or 0),
+        pid=int(state.get("Pid") or 0),
+        image=config.get("Image", ""),
+        foreign=labels.get(LABEL_NAME) != name,
+    )
+
+
+def _time(value: object) -> str:
+    return str(value) if value and value != _NEVER else ""
+
+
+def _config(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _base_url(data: Mapping[str, Any]) -> str:
+    bindings = (data.get("HostConfig") or {}).get("PortBindings") or {}
+    for item in bindings.get(f"{CONTAINER_PORT}/tcp") or ():
+        host = item.get("HostIp") or ""
+        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{item.get('HostPort', '')}"
+    return ""
