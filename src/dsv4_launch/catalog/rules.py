@@ -34,8 +34,22 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """What to change in a config: values to set by path (``engine.block_size``), and paths to remove."""
+
+    set: Mapping[str, Any]
+    remove: tuple[str, ...]
+
+
+def patch_of(row: Mapping[str, Any]) -> Patch | None:
+    """The patch of a data row that has one."""
+    patch = row.get("patch")
+    return Patch(patch.get("set", {}), tuple(patch.get("remove", ()))) if patch else None
+
+
+@dataclass(frozen=True, slots=True)
 class Constraint:
-    """What must hold of one settled value. ``must`` has one of: in, not_in, divides, min, max, present, absent."""
+    """What must hold of one settled value; the kinds of ``must`` and ``given`` are in `dsv4_launch.plan.conditions`."""
 
     code: str
     name: str
@@ -45,6 +59,7 @@ class Constraint:
     when: Mapping[str, Any]
     given: Mapping[str, Any]
     must: Mapping[str, Any]
+    patch: Patch | None = None
 
 
 @lru_cache
@@ -76,6 +91,7 @@ def constraints() -> tuple[Constraint, ...]:
             row.get("when", {}),
             row.get("given", {}),
             row["must"],
+            patch_of(row),
         )
         for row in table("constraints")["constraint"]
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from dsv4_launch.catalog.rules import Constraint, applies, constraints
 from dsv4_launch.errors import Problem
-from dsv4_launch.plan.numbers import integer
+from dsv4_launch.plan.conditions import given_holds, must_holds, values_of
 from dsv4_launch.plan.settings import Settings
 from dsv4_launch.values import listed
 
@@ -16,47 +16,14 @@ Path = tuple[str | int, ...]
 
 def broken(settled: Settings, facts: Mapping[str, str], where: Callable[[Path], str]) -> list[Problem]:
     """One problem for every constraint that the settled values break."""
-    values = {name: setting.value for name, setting in settled.items()}
-    values["parallel.ranks"] = values["parallel.tensor"] * values["parallel.data"]
+    values = values_of(settled, facts)
     return [
         _problem(constraint, values, where)
         for constraint in constraints()
         if applies(constraint.when, facts)
-        and all(values.get(name) in allowed for name, allowed in constraint.given.items())
-        and not _holds(constraint, values)
+        and given_holds(constraint.given, values)
+        and not must_holds(constraint.must, values.get(constraint.name), values)
     ]
-
-
-def _holds(constraint: Constraint, values: Mapping[str, Any]) -> bool:
-    value = values.get(constraint.name)
-    for kind, wanted in constraint.must.items():
-        if kind == "present":
-            return value is not None
-        if kind == "absent":
-            return value is None
-        if value is None:
-            continue
-        if isinstance(wanted, str) and wanted.startswith("$"):
-            wanted = integer(values.get(wanted[1:]))
-            if wanted is None:
-                continue
-        if not _satisfies(kind, value, wanted):
-            return False
-    return True
-
-
-def _satisfies(kind: str, value: Any, wanted: Any) -> bool:
-    match kind:
-        case "in":
-            return value in wanted
-        case "not_in":
-            return value not in wanted
-        case "divides":
-            return bool(wanted % value == 0)
-    count = integer(value) if not isinstance(value, float) else value
-    if count is None:
-        return True  # a word such as auto; whether it is allowed is the flag table's business
-    return bool(count >= wanted if kind == "min" else count <= wanted)
 
 
 def _problem(constraint: Constraint, values: Mapping[str, Any], where: Callable[[Path], str]) -> Problem:
