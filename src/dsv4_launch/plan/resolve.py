@@ -6,6 +6,7 @@ from dsv4_launch.catalog.flags import flag_table
 from dsv4_launch.catalog.rules import constraints
 from dsv4_launch.config.load import Loaded, to_data
 from dsv4_launch.errors import ImpossibleError, InputError, Problem
+from dsv4_launch.plan.advise import advice
 from dsv4_launch.plan.arguments import arguments
 from dsv4_launch.plan.binds import binds, environment
 from dsv4_launch.plan.constrain import broken
@@ -96,7 +97,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
             executable_of(config, known), config.target.restart if config.target.type == "native" else "no"
         ),
         timeout_s=config.start.timeout_s,
-        notices=(*notices, *doubts_of(known), *deviations_of(config, model)),
+        notices=(*notices, *doubts_of(known), *advice(settled, facts, where), *deviations_of(config, model)),
         config=frozen(to_data(config)),
     )
     return plan, []

@@ -1,0 +1,154 @@
+"""Which known failures a config will meet, and which one a log shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from dsv4_launch.catalog.advisories import Advisory, advisories, config_advisories
+from dsv4_launch.catalog.gpus import gpus
+from dsv4_launch.catalog.releases import nearest_release
+from dsv4_launch.catalog.rules import applies
+from dsv4_launch.plan.conditions import given_holds, values_of
+from dsv4_launch.plan.settings import Settings
+from dsv4_launch.plan.types import Notice
+
+Path = tuple[str | int, ...]
+
+# Of a longer line the head and the tail are read: the rest is a dumped config or binary.
+_LONGEST_LINE = 16_384
+_CHUNK_CHARACTERS = 1_000_000
+# How releases 0.20.0 to 0.33.0 name themselves in their logs.
+_VERSION = re.compile(r"(?:LLM engine \(v|server version |█  version )(\d{1,4}\.\d{1,4}\.\d{1,4}[0-9a-z.+]{0,60})")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An advisory that holds. Before a launch, ``path`` is the value that shows it; in a log, ``line`` (from 1) and
+    ``text`` are its last piece's first line. ``known_here``: the release and GPU are those it was reported for."""
+
+    advisory: Advisory
+    path: tuple[str, ...] = ()
+    line: int = 0
+    text: str = ""
+    known_here: bool = True
+
+
+def matching(settled: Settings, facts: Mapping[str, str]) -> tuple[Match, ...]:
+    """The advisories that the settled values of a config show before a launch, worst first."""
+    values = values_of(settled, facts)
+    found: list[Match] = []
+    for advisory in config_advisories():
+        if not advisory.concerns(facts["vllm"], facts["gpu"], facts["arch"]):
+            continue
+        case = next((c for c in advisory.before if applies(c.when, facts) and given_holds(c.given, values)), None)
+        if case is not None:
+            found.append(Match(advisory, _path(case.given, case.when)))
+    return tuple(sorted(found, key=lambda match: (_SEVERITIES[match.advisory.severity], match.advisory.id)))
+
+
+_SEVERITIES = {"error": 0, "warning": 1, "info": 2}
+
+
+def _path(given: Mapping[str, object], when: Mapping[str, object]) -> tuple[str, ...]:
+    """The config path that a reader should look at."""
+    if given:
+        return tuple(next(iter(given)).split("."))
+    facts = {
+        "speculative": ("engine", "speculative_config"),
+        "indexer_cache_dtype": ("engine", "indexer_cache_dtype"),
+        "gpu": ("gpu",),
+        "draft": ("model",),
+        "precision": ("model",),
+    }
+    return next((path for fact, path in facts.items() if fact in when), ("vllm",))
+
+
+def advice(settled: Settings, facts: Mapping[str, str], where: Callable[[Path], str]) -> tuple[Notice, ...]:
+    """A warning for every advisory that holds and that an operator should hear of before a launch."""
+    return tuple(
+        Notice(
+            "warning",
+            f"{match.advisory.id}: {match.advisory.title}",
+            match.advisory.fix.rstrip("."),
+            where(match.path),
+        )
+        for match in matching(settled, facts)
+        if match.advisory.severity != "info"
+    )
+
+
+def explain_log(lines: Iterable[str], version: str | None = None, gpu: str | None = None) -> tuple[Match, ...]:
+    """The advisories that a log shows, the most specific first.
+
+    Without ``version`` the release that the log names is taken. Those known for another release or GPU come behind, the
+    generic ones behind those that name a cause. Time is linear in the log.
+    """
+    candidates = [advisory for advisory in advisories() if advisory.log]
+    patterns = {piece: _pattern(piece) for advisory in candidates for pieces in advisory.log for piece in pieces}
+    seen: dict[str, tuple[int, str]] = {}
+    for first, text in _chunks(lines):
+        if version is None and (said := _VERSION.search(text)):
+            version = said.group(1).rstrip(".")
+        for piece, pattern in patterns.items():
+            if piece not in seen and (at := _find(piece, pattern, text)) >= 0:
+                seen[piece] = (first + text.count("\n", 0, at), _line_at(text, at))
+    release = nearest_release(version)[0].version if version else None
+    arch = gpus()[gpu].arch if gpu in gpus() else None
+    found = [match for advisory in candidates if (match := _shown(advisory, seen, release, gpu, arch)) is not None]
+    return tuple(match for _, match in sorted(found, key=lambda pair: (*pair[0], pair[1].advisory.id)))
+
+
+_Rank = tuple[bool, bool, bool, int]
+
+
+def _shown(
+    advisory: Advisory, seen: Mapping[str, tuple[int, str]], release: str | None, gpu: str | None, arch: str | None
+) -> tuple[_Rank, Match] | None:
+    shown = [pieces for pieces in advisory.log if all(piece in seen for piece in pieces)]
+    if not shown:
+        return None
+    here = advisory.concerns(release, gpu, arch)
+    # What is only good to know explains no crash of an unknown or another release.
+    if advisory.severity == "info" and not (here and (release or not advisory.versions)):
+        return None
+    best = max(shown, key=lambda pieces: sum(map(len, pieces)))
+    line, text = seen[best[-1]]
+    # Longer pieces say more; among the generic ones their own order counts.
+    length = 0 if advisory.generic else -sum(map(len, best))
+    rank = (advisory.severity == "info", advisory.generic, not here, length)
+    return rank, Match(advisory, line=line, text=text, known_here=here)
+
+
+def _chunks(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The log in texts of about a megabyte, each with the number of its first line."""
+    held: list[str] = []
+    size, first = 0, 1
+    for number, line in enumerate(lines, start=1):
+        line = line.rstrip("\r\n").replace("\n", " ")
+        if len(line) > _LONGEST_LINE:
+            line = f"{line[: _LONGEST_LINE // 2]} {line[-_LONGEST_LINE // 2 :]}"
+        held.append(line)
+        size += len(line) + 1
+        if size >= _CHUNK_CHARACTERS:
+            yield first, "\n".join(held)
+            held, size, first = [], 0, number + 1
+    if held:
+        yield first, "\n".join(held)
+
+
+def _pattern(piece: str) -> re.Pattern[str] | None:
+    return re.compile(piece.removeprefix("re:")) if piece.startswith("re:") else None
+
+
+def _find(piece: str, pattern: re.Pattern[str] | None, text: str) -> int:
+    if pattern is None:
+        return text.find(piece)
+    match = pattern.search(text)
+    return match.start() if match else -1
+
+
+def _line_at(text: str, at: int) -> str:
+    start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
+    return text[start : end if end >= 0 else len(text)]
