@@ -9,8 +9,10 @@ from pathlib import Path
 from dsv4_launch.cli import options, show
 from dsv4_launch.cli.configs import expand, read
 from dsv4_launch.config.load import load
-from dsv4_launch.errors import ImpossibleError, InputError, Problem, most_basic
+from dsv4_launch.errors import ImpossibleError, InputError, Problem, UsageError, most_basic
+from dsv4_launch.plan.repair import Change
 from dsv4_launch.plan.resolve import resolve
+from dsv4_launch.values import canonical_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,19 @@ class Verdict:
     exit_code: int
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    # What --fix changed in the file before it was judged.
+    changes: tuple[Change, ...] = ()
 
 
-def validate_all(arguments: Sequence[str], overrides: Sequence[str], output: options.CheckOutput) -> int:
-    """Judge every config that the arguments name, print the verdicts, return the exit code."""
+def validate_all(
+    arguments: Sequence[str], overrides: Sequence[str], output: options.CheckOutput, *, fix: bool = False
+) -> int:
+    """Judge every config that the arguments name, print the verdicts, return the exit code.
+
+    With ``fix`` each file is repaired first. Raises UsageError for ``fix`` with overrides: those are in no file.
+    """
+    if fix and overrides:
+        raise UsageError("--fix mends files, and --set is in none.", fix="Leave one of the two out.")
     verdicts: list[Verdict] = []
     for argument in arguments:
         try:
@@ -34,25 +45,37 @@ def validate_all(arguments: Sequence[str], overrides: Sequence[str], output: opt
             verdicts.append(Verdict(argument, False, error.exit_code, error.problems, ()))
             continue
         seen = {verdict.file for verdict in verdicts}
-        verdicts += [_judge(path, shown, overrides) for path, shown in found if shown not in seen]
+        verdicts += [_judge(path, shown, overrides, fix=fix) for path, shown in found if shown not in seen]
     exit_code = most_basic(verdict.exit_code for verdict in verdicts)
     _PRINTERS[output](verdicts, exit_code)
     return exit_code
 
 
-def _judge(path: Path, shown: str, overrides: Sequence[str]) -> Verdict:
+def _judge(path: Path, shown: str, overrides: Sequence[str], *, fix: bool) -> Verdict:
+    changes: tuple[Change, ...] = ()
     try:
+        if fix:
+            changes = _fixed(path, shown)
         plan = resolve(load(read(path, shown), shown, overrides))
     except (InputError, ImpossibleError) as error:
-        return Verdict(shown, False, error.exit_code, error.problems, ())
+        return Verdict(shown, False, error.exit_code, error.problems, (), changes)
     warnings = tuple(
         Problem("notice", f"{n.subject}: {n.why}.", n.source or shown) for n in plan.notices if n.kind == "warning"
     )
-    return Verdict(shown, True, 0, (), warnings)
+    return Verdict(shown, True, 0, (), warnings, changes)
+
+
+def _fixed(path: Path, shown: str) -> tuple[Change, ...]:
+    from dsv4_launch.cli.fixing import fix_file
+
+    return fix_file(path, shown)
 
 
 def _human(verdicts: Sequence[Verdict], _exit_code: int) -> None:
     for verdict in verdicts:
+        for change in verdict.changes:
+            show.say(show.clean(f"{verdict.file}: {change.path}: {_value(change.old)} -> {_value(change.new)}"))
+            show.note(show.clean(f"  {change.code}: {change.why}"))
         for warning in verdict.warnings:
             show.problem(warning, "warning")
         for error in verdict.errors:
@@ -63,6 +86,10 @@ def _human(verdicts: Sequence[Verdict], _exit_code: int) -> None:
     if bad:
         errors = sum(len(verdict.errors) for verdict in verdicts)
         show.note(f"{bad} of {len(verdicts)} configs not valid, {errors} problem{'s' if errors != 1 else ''}")
+
+
+def _value(value: object) -> str:
+    return "(none)" if value is None else canonical_json(value)
 
 
 def _json(verdicts: Sequence[Verdict], exit_code: int) -> None:

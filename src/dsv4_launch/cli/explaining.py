@@ -1,0 +1,115 @@
+"""`dsv4 explain`: what a code means, where it holds, what to do, and who says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dsv4_launch.catalog.advisories import Advisory, advisories
+from dsv4_launch.catalog.read import table
+from dsv4_launch.catalog.rules import Patch, constraints
+from dsv4_launch.cli import options, show
+from dsv4_launch.errors import UsageError
+from dsv4_launch.values import listed, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A code in words. ``kind``: advisory, constraint, check or problem."""
+
+    code: str
+    kind: str
+    title: str
+    cause: str
+    fix: str
+    holds: str = ""
+    patch: Patch | None = None
+    sources: tuple[str, ...] = ()
+
+
+def explain_code(code: str, output: options.Output) -> int:
+    """Print the explanation; returns the exit code. Raises UsageError, with the nearest, for an unknown code."""
+    known = explanations()
+    found = known.get(code) or known.get(code.upper()) or known.get(code.lower())
+    if found is None:
+        meant = nearest(code, known)
+        fix = (
+            f"Did you mean {meant}?"
+            if meant
+            else "Codes stand in what `dsv4 validate`, `doctor` and `advisories` print."
+        )
+        raise UsageError(f"There is no code {code!r}.", fix=fix)
+    if output is options.Output.json:
+        show.envelope("explain", 0, found)
+    else:
+        _human(found)
+    return 0
+
+
+def explanations() -> dict[str, Explanation]:
+    """Every code that dsv4 prints, explained."""
+    return {entry.code: entry for entry in (*_problems(), *_checks(), *_constraints(), *_advisories())}
+
+
+def _advisories() -> list[Explanation]:
+    return [Explanation(a.id, "advisory", a.title, a.cause, a.fix, _holds(a), a.patch, a.sources) for a in advisories()]
+
+
+def _holds(advisory: Advisory) -> str:
+    places = advisory.gpu or advisory.arch
+    parts = [f"vLLM {' or '.join(advisory.versions)}"] if advisory.versions else ["every release"]
+    return ", on ".join([*parts, listed(places)] if places else parts)
+
+
+def _constraints() -> list[Explanation]:
+    return [
+        Explanation(
+            c.code,
+            "constraint",
+            f"{c.name} cannot be what it is here",
+            c.why,
+            c.fix,
+            ", ".join(f"{name} {_words(wanted)}" for name, wanted in c.when.items()) or "every release",
+            c.patch,
+            (c.source,),
+        )
+        for c in constraints()
+    ]
+
+
+def _checks() -> list[Explanation]:
+    from dsv4_launch.checks.base import CHECKS
+    from dsv4_launch.checks.examine import examine  # noqa: F401 - its import registers every check
+
+    return [
+        Explanation(c.code, "check", c.title, " ".join(c.explain.split()), "The finding itself says what to do.")
+        for c in CHECKS.values()
+    ]
+
+
+def _problems() -> list[Explanation]:
+    return [
+        Explanation(row["code"], "problem", row["title"], row["cause"], row["fix"])
+        for row in table("problems")["problem"]
+    ]
+
+
+def _words(wanted: Any) -> str:
+    return wanted if isinstance(wanted, str) else listed(w or "none" for w in wanted)
+
+
+def _human(found: Explanation) -> None:
+    show.say(f"{found.code}: {found.title}")
+    rows = [
+        ("cause", found.cause),
+        ("fix", found.fix),
+        ("where", found.holds),
+        ("patch", _patch(found.patch) if found.patch else ""),
+    ]
+    for name, text in (*rows, *(("source", source) for source in found.sources)):
+        if text:
+            show.say(f"  {name:<7} {text}")
+
+
+def _patch(patch: Patch) -> str:
+    return ", ".join((*(f"remove {name}" for name in patch.remove), *(f"{n}: {v}" for n, v in patch.set.items())))

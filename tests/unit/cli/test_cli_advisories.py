@@ -1,0 +1,145 @@
+"""`dsv4 advisories`, `dsv4 explain` and `dsv4 validate --fix`, as a user sees them."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from dsv4_launch.catalog.read import table
+from dsv4_launch.catalog.rules import constraints
+from dsv4_launch.cli.advising import bounded_lines
+from dsv4_launch.cli.configs import builtins
+from dsv4_launch.cli.explaining import explanations
+from dsv4_launch.cli.main import main
+
+SOURCES = Path(__file__).resolve().parents[3] / "src" / "dsv4_launch"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def data(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
+    code, out, _ = run(capsys, *arguments, "--output", "json")
+    assert code == 0
+    return json.loads(out)["data"]
+
+
+def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> set[str]:
+    return {row["id"] for row in data(capsys, "advisories", *arguments)["advisories"]}
+
+
+def test_the_list_is_filtered_by_release_and_gpu(capsys):
+    everything = listed(capsys)
+    assert {"D01", "D54", "D90"} <= everything
+    old, new = listed(capsys, "--vllm", "0.20.0"), listed(capsys, "--vllm", "0.33.0")
+    assert {"D21", "D55"} <= old - new
+    assert {"D01", "D38"} <= new - old
+    assert "D12" in listed(capsys, "--vllm", "0.23.0", "--gpu", "h200")
+    assert "D12" not in listed(capsys, "--vllm", "0.23.0", "--gpu", "b200")
+
+
+@pytest.mark.parametrize("arguments", [("--gpu", "b20"), ("--vllm", "newest")])
+def test_a_wrong_filter_is_a_wrong_command_line(capsys, arguments):
+    assert run(capsys, "advisories", *arguments)[0] == 2
+
+
+def test_a_log_is_explained_with_its_line(capsys, tmp_path):
+    log = tmp_path / "x.log"
+    log.write_bytes(b"fine\n\x1b[31mOSError: [Errno 98] Address already in use\xff\n")
+    code, out, _ = run(capsys, "advisories", "--match", str(log))
+    assert code == 0
+    assert "D82" in out
+    assert "line 2" in out
+    assert "\x1b" not in out
+
+
+def test_a_log_that_is_not_there_is_an_input_error(capsys):
+    assert run(capsys, "advisories", "--match", "/nowhere/x.log")[0] == 3
+
+
+def test_an_endless_line_is_read_head_and_tail():
+    lines = list(bounded_lines(io.BytesIO(b"a" * 1_000_000 + b" the end\nnext")))
+    assert len(lines) == 2
+    assert lines[0].startswith("aaa")
+    assert lines[0].endswith("the end\n")
+    assert len(lines[0]) < 200_000
+    assert lines[1] == "next"
+
+
+@pytest.mark.parametrize("code", ["D56", "d56", "kv-cache-needs-fp8", "gpu002", "flag-unknown"])
+def test_every_kind_of_code_is_explained(capsys, code):
+    exit_code, out, _ = run(capsys, "explain", code)
+    assert exit_code == 0
+    assert out.lower().startswith(code.lower())
+    assert "cause" in out
+
+
+def test_an_unknown_code_names_the_nearest(capsys):
+    code, _, err = run(capsys, "explain", "kv-cache-need-fp8")
+    assert code == 2
+    assert "kv-cache-needs-fp8" in err
+
+
+def test_every_code_of_the_core_is_explained():
+    text = "".join(path.read_text("utf-8") for part in ("plan", "config") for path in (SOURCES / part).glob("*.py"))
+    printed = set(re.findall(r'Problem\(\s*"([a-z0-9-]+)"', text))
+    assert printed >= {"input", "flag-value", "layout"}
+    assert printed <= set(explanations())
+    assert {constraint.code for constraint in constraints()} <= set(explanations())
+
+
+def test_no_code_has_two_meanings():
+    codes = [row["code"] for row in table("problems")["problem"]]
+    assert len(codes) == len(set(codes))
+    assert not set(codes) & {constraint.code for constraint in constraints()}
+
+
+def test_fix_mends_the_file_and_says_what(capsys, tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_bytes(builtins()["flash-b200"].read_bytes())
+    config.chmod(0o640)
+    changes = data(capsys, "validate", str(config), "--fix")["files"][0]["changes"]
+    assert [change["path"] for change in changes] == ["vllm", "engine.max_num_batched_tokens"]
+    assert 'vllm: "0.20.2"' in config.read_text("utf-8")
+    assert config.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+    before = config.read_bytes()
+    assert data(capsys, "validate", str(config), "--fix")["files"][0]["changes"] == []
+    assert config.read_bytes() == before
+
+
+def test_fix_follows_a_link_and_leaves_it_one(capsys, tmp_path):
+    real, link = tmp_path / "real.yaml", tmp_path / "link.yaml"
+    real.write_bytes(builtins()["flash-b200"].read_bytes())
+    link.symlink_to(real)
+    assert run(capsys, "validate", str(link), "--fix")[0] == 0
+    assert link.is_symlink()
+    assert "0.20.2" in real.read_text("utf-8")
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+def test_fix_never_changes_a_built_in(capsys, by_path):
+    path = builtins()["flash-b200"]
+    before = path.read_bytes()
+    code, _, err = run(capsys, "validate", str(path) if by_path else "flash-b200", "--fix")
+    assert code == 0
+    assert "not changed" in err
+    assert path.read_bytes() == before
+
+
+def test_fix_and_set_exclude_each_other(capsys, tmp_path):
+    assert run(capsys, "validate", "flash-b200", "--fix", "--set", "engine.max_num_seqs=1")[0] == 2
+
+
+def test_fix_leaves_what_it_cannot_read(capsys, tmp_path):
+    config = tmp_path / "bad.yaml"
+    config.write_bytes(b"name: \xff\n")
+    assert run(capsys, "validate", str(config), "--fix")[0] == 3
+    assert config.read_bytes() == b"name: \xff\n"

@@ -1,0 +1,271 @@
+"""Which advisories a config meets and which a log shows; and mending a config."""
+
+from __future__ import annotations
+
+import pytest
+
+from dsv4_launch.catalog.advisories import config_advisories
+from dsv4_launch.cli.configs import builtins, load_config
+from dsv4_launch.config.load import Loaded, load
+from dsv4_launch.errors import InputError
+from dsv4_launch.plan.advise import explain_log, matching
+from dsv4_launch.plan.lookup import facts_of, look_up
+from dsv4_launch.plan.parts import repo_of
+from dsv4_launch.plan.repair import repair
+from dsv4_launch.plan.resolve import examine_config, resolve
+from dsv4_launch.plan.settings import settle, written
+
+BASE = 'name: x\nmodel: flash\nvllm: "0.22.0"\ngpu: b200\n'
+MTP = "engine.speculative_config={method: mtp, num_speculative_tokens: 2}"
+DSPARK = "engine.speculative_config={method: dspark, num_speculative_tokens: 5}"
+MEGA = "engine.moe_backend=deep_gemm_mega_moe"
+EP = "parallel.expert=true"
+TP8 = "parallel.tensor=8"
+ALLOC = "env.PYTORCH_CUDA_ALLOC_CONF='expandable_segments:True'"
+LMCACHE = "engine.kv_transfer_config={kv_connector: LMCacheConnectorV1, kv_role: kv_both}"
+PUBLIC = "server.host=0.0.0.0"
+FULL = "engine.compilation_config={cudagraph_mode: FULL}"
+
+
+def at(version: str) -> str:
+    return f"vllm='{version}'"
+
+
+def ids(loaded: Loaded) -> list[str]:
+    known, problems = look_up(loaded.config, loaded.origins.where)
+    assert known is not None, problems
+    facts = facts_of(loaded.config, known)
+    explicit = written(loaded.config, loaded.origins.where)
+    settled, _ = settle(explicit, facts, {"model.repo": repo_of(loaded.config, known.variant)})
+    return [match.advisory.id for match in matching(settled, facts)]
+
+
+def shown(*overrides: str) -> list[str]:
+    return ids(load(BASE, "c.yaml", overrides))
+
+
+# What each built-in config deserves, and nothing else.
+DESERVED = {
+    # superseded by 0.20.2; 65536 batched tokens; no memory saved by the FP4 indexer; typed tool arguments; remote code
+    "flash-b200": ["D36", "D55", "D56", "D57", "D61"],
+    "flash-b200-0.33": ["D38"],
+    "flash-0731-b200": ["D57"],
+    "flash-b200-dp8": ["D57"],
+    "flash-h200": [],
+    "flash-nvfp4-b200": [],
+    "rehearsal-cpu": [],
+}
+
+
+def test_every_built_in_config_has_its_verdict():
+    assert set(DESERVED) == set(builtins())
+
+
+@pytest.mark.parametrize("name", DESERVED)
+def test_a_built_in_config_gets_the_warnings_that_it_deserves(name):
+    assert ids(load_config(name)) == DESERVED[name]
+
+
+def test_a_plan_warns_with_the_line_and_leaves_out_what_is_only_good_to_know():
+    notices = [n for n in resolve(load_config("flash-b200")).notices if n.kind == "warning"]
+    assert [n.subject.partition(":")[0] for n in notices] == ["D36", "D55", "D56", "D57"]
+    by_id = {n.subject.partition(":")[0]: n for n in notices}
+    text = (builtins()["flash-b200"]).read_text("utf-8").splitlines()
+    line = int(by_id["D56"].source.rpartition(":")[2])
+    assert text[line - 1].strip() == "max_num_batched_tokens: 65536"
+
+
+# A config that shows it, and the change with which it does not.
+CASES = {
+    "D01": ([at("0.30.0"), "engine.attention_config={use_fp4_indexer_cache: true}"], [at("0.29.0")]),
+    "D05": (["gpu=h200", "engine.indexer_cache_dtype=fp4"], ["gpu=b300"]),
+    "D06": ([MEGA], [EP]),
+    "D07": ([at("0.20.0"), MEGA], [EP]),
+    "D10": ([at("0.23.0"), "gpu=b300"], ["gpu=b200"]),
+    "D11": ([at("0.28.0"), TP8, EP], ["env.VLLM_USE_V2_MODEL_RUNNER='0'"]),
+    "D12": ([at("0.23.0"), "gpu=h200", TP8], [at("0.22.0")]),
+    "D13": ([at("0.20.1"), MTP], [at("0.20.2")]),
+    "D14": ([at("0.24.0"), "gpu=rtx-pro-6000", MTP], ["gpu=b200"]),
+    "D15": (["gpu=h200", DSPARK], [at("0.25.0")]),
+    "D16": ([at("0.29.0"), "model=flash-0731", DSPARK, EP, "parallel.data=8"], ["parallel.data=1"]),
+    "D17": ([at("0.26.0"), "model=flash-0731", "gpu=h200"], ["model=flash"]),
+    "D19": ([at("0.27.1"), FULL, "container.image='vllm/vllm-openai:v0.27.1-cu129'"], [at("0.27.0"), "container={}"]),
+    "D20": ([at("0.26.0"), "engine.max_num_batched_tokens=65536"], ["engine.async_scheduling=false"]),
+    "D23": ([at("0.21.0"), "engine.gpu_memory_utilization=0.95"], ["engine.gpu_memory_utilization=0.94"]),
+    "D25": (["engine.gpu_memory_utilization=0.97"], ["engine.gpu_memory_utilization=0.96"]),
+    "D26": ([at("0.23.0"), LMCACHE, "engine.max_num_batched_tokens=64K"], ["engine.max_num_batched_tokens=16K"]),
+    "D27": ([LMCACHE, ALLOC], ["engine.kv_transfer_config={kv_connector: NixlConnector, kv_role: kv_both}"]),
+    "D29": (["start.timeout_s=600"], ["start.timeout_s=900"]),
+    "D30": (["container.caches=false"], ["target={type: native}"]),
+    "D34": ([MTP, "engine.tool_call_parser=deepseek_v4"], [at("0.29.0")]),
+    "D36": ([at("0.20.2"), "engine.enable_auto_tool_choice=true"], [at("0.21.0")]),
+    "D38": ([at("0.28.0")], ["engine.default_chat_template_kwargs={thinking: true}"]),
+    "D41": ([at("0.27.0"), "engine.nnodes=2"], ["engine.disable_custom_all_reduce=true"]),
+    "D42": (["gpus=[0, 1]", "parallel.tensor=2"], ["gpus=all"]),
+    "D47": (["container.ipc=private"], ["container.shm_size=16g"]),
+    "D49": ([at("0.24.0"), "gpu=rtx-pro-6000"], ["env.VLLM_USE_DEEP_GEMM='0'"]),
+    "D50": (["gpu=gb200"], ["engine.enable_flashinfer_autotune=false"]),
+    "D51": ([at("0.20.1"), "gpu=h200", MTP], ["env.VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS='0'"]),
+    "D53": ([at("0.20.0"), "gpu=h100", TP8], [EP]),
+    "D55": ([at("0.20.1")], [at("0.20.2")]),
+    "D56": (["engine.max_num_batched_tokens=65536"], ["engine.max_num_batched_tokens=8k"]),
+    "D57": (["engine.indexer_cache_dtype=fp4"], [at("0.27.0")]),
+    "D58": ([PUBLIC], ["server.api_key_env=KEY"]),
+    "D59": ([PUBLIC, "server.api_key_env=KEY"], ["server.host=localhost"]),
+    "D60": ([at("0.20.0"), "engine.max_model_len=900000"], ["engine.max_model_len=900096"]),
+    "D61": (["engine.trust_remote_code=true"], ["engine.trust_remote_code=false"]),
+    "D62": (["engine.reasoning_parser=deepseek_v4", "engine.max_model_len=128k"], ["engine.max_model_len=auto"]),
+    "D63": ([LMCACHE], ["engine.disable_hybrid_kv_cache_manager=false"]),
+    "D64": ([at("0.23.0"), "engine.compilation_config={mode: 3}"], [at("0.22.1")]),
+    "D65": ([at("0.25.1"), "engine.attention_config={indexer_kv_dtype: mxfp4}"], [at("0.28.0")]),
+    "D66": ([MEGA, EP, "engine.enable_eplb=true"], [at("0.23.0")]),
+}
+
+
+def test_every_advisory_that_a_config_can_show_has_a_case():
+    assert set(CASES) == {advisory.id for advisory in config_advisories()}
+
+
+@pytest.mark.parametrize("advisory", CASES)
+def test_shown_and_not_shown(advisory):
+    shows, hides = CASES[advisory]
+    assert advisory in shown(*shows)
+    assert advisory not in shown(*shows, *hides)
+
+
+def test_a_rehearsal_hears_of_its_endpoint_only():
+    rehearsal = ["gpu=cpu", at("0.32.0"), "engine.max_num_batched_tokens=65536", "start.timeout_s=600"]
+    assert shown(*rehearsal) == []
+    assert shown(*rehearsal, PUBLIC) == ["D58"]
+
+
+def test_the_worst_comes_first():
+    assert shown(at("0.20.1"), MTP, "engine.trust_remote_code=true") == ["D13", "D55", "D61"]
+
+
+OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 130.00 MiB."
+
+
+@pytest.mark.parametrize(
+    ("lines", "want"),
+    [
+        ([OOM], ["D69"]),
+        ([OOM, '  File "x.py", line 7, in forward', "    self.wq_b(q)"], ["D25", "D69"]),
+        (['  File "x.py", line 7, in capture_model', OOM], ["D24", "D69"]),
+        (["AssertionError: DeepseekV4 only supports fp8 kv-cache format for now, got auto"], ["D04"]),
+        (["ValueError: To serve at least one request with the models's max seq len (1048576), 30 GiB KV"], ["D22"]),
+        (["ValueError: To serve at least one request with the model's max seq len (1048576), 30 GiB KV"], ["D22"]),
+        (["RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 802: system not yet initialized"], ["D44"]),
+        (["OSError: [Errno 98] Address already in use"], ["D82"]),
+        (["OSError: [Errno 28] No space left on device: '/root/.cache'"], ["D73"]),
+        (["[1234.5] NVRM: Xid (PCI:0000:19:00): 79, pid=1, GPU has fallen off the bus."], ["D67"]),
+        (["[1234.5] NVRM: Xid (PCI:0000:19:00): 79, pid=1"], ["D67"]),
+        (["[1234.5] NVRM: Xid (PCI:0000:19:00): 13, pid=1"], []),
+        (["torch.distributed.DistBackendError: NCCL error in: x.cpp:81, unhandled cuda error"], ["D85"]),
+        (["WARNING This can cause fd limit errors like `OSError: [Errno 24] Too many open files`."], []),
+        (["OSError: [Errno 24] Too many open files: '/dev/shm/x'"], ["D87"]),
+        # Waiting is noise beside a cause, and told when there is none.
+        (["No available shared memory broadcast block found in 60 seconds.", OOM], ["D69", "D28"]),
+        ([], []),
+    ],
+)
+def test_a_log_is_explained_most_specific_first(lines, want):
+    assert [match.advisory.id for match in explain_log(lines)] == want
+
+
+def test_a_match_names_its_line():
+    (match,) = explain_log(["fine", "fine too", "x: Address already in use", "the end"])
+    assert (match.line, match.text) == (3, "x: Address already in use")
+
+
+def test_lines_are_counted_over_chunks():
+    (match,) = explain_log(["y" * 1000] * 5000 + ["Address already in use"])
+    assert match.line == 5001
+
+
+def test_the_release_that_a_log_names_decides_what_is_known_there():
+    line = "INFO [kv_cache_utils.py:1711] GPU KV cache size: 114,336 tokens"
+    banner = "INFO [core.py:110] Initializing a V1 LLM engine (v{}) with config: model='x'"
+    assert [m.advisory.id for m in explain_log([banner.format("0.20.0"), line])] == ["D21"]
+    assert explain_log([banner.format("0.20.1"), line]) == ()
+    assert explain_log([line]) == ()
+    assert [m.advisory.id for m in explain_log([line], version="0.20.0")] == ["D21"]
+
+
+def test_what_is_known_for_another_release_comes_behind_and_says_so():
+    line = "AssertionError: DeepseekV4 only supports fp8 kv-cache format for now, got auto"
+    (match,) = explain_log([line], version="0.33.0")
+    assert match.advisory.id == "D04"
+    assert not match.known_here
+    (match,) = explain_log([line], version="0.20.0", gpu="b200")
+    assert match.known_here
+
+
+@pytest.mark.parametrize(
+    "junk", ["ptxas " * 200_000, "\x1b[31m\x00" * 200_000, "a" * 2_000_000, "NVRM: Xid " * 100_000]
+)
+def test_a_hostile_line_costs_little(junk):
+    # pytest's own timeout is the judge: a pattern that backtracks would not end.
+    explain_log([junk] * 3)
+
+
+def test_the_reference_copied_is_mended_with_its_comments():
+    text = builtins()["flash-b200"].read_text("utf-8").replace("engine:\n", "engine:  # the engine\n")
+    mended, changes = repair(text, "c.yaml")
+    assert [(c.path, c.old, c.new, c.code) for c in changes] == [
+        ("vllm", "0.20.0", "0.20.2", "D55"),
+        ("engine.max_num_batched_tokens", 65536, 8192, "D56"),
+    ]
+    assert mended == text.replace('"0.20.0"', '"0.20.2"').replace("65536", "8192")
+    assert repair(mended, "c.yaml") == (mended, ())
+
+
+def test_an_image_that_is_named_decides_the_release():
+    text = BASE.replace("0.22.0", "0.20.0") + "container:\n  image: vllm/vllm-openai@sha256:" + "0" * 64 + "\n"
+    assert repair(text, "c.yaml") == (text, ())
+
+
+def test_a_flag_that_is_gone_gets_its_new_name_and_leaves_no_empty_table():
+    text = BASE.replace("0.22.0", "0.33.0") + "engine:\n  attention_config:\n    use_fp4_indexer_cache: true\n"
+    mended, changes = repair(text + "  default_chat_template_kwargs: {thinking: true}\n", "c.yaml")
+    assert [c.code for c in changes] == ["D01", "D01"]
+    assert "attention_config" not in mended
+    assert "indexer_cache_dtype: fp4" in mended
+    assert examine_config(load(mended, "c.yaml"))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ("engine: {block_size: 128}", "block-size-256"),
+        ("engine: {moe-backend: deep_gemm_mega_moe}", "mega-moe-needs-ep"),
+        ("engine: {enable_auto_tool_choice: true}", "tool-choice-needs-parser"),
+        ("engine: {enable_lora: true}", "lora-needs-0.29"),
+    ],
+)
+def test_a_broken_constraint_is_mended(lines, code):
+    text = BASE + lines + "\n"
+    assert code in [problem.code for problem in examine_config(load(text, "c.yaml"))[1]]
+    mended, changes = repair(text, "c.yaml")
+    assert [c.code for c in changes] == [code]
+    assert examine_config(load(mended, "c.yaml"))[1] == []
+    assert repair(mended, "c.yaml") == (mended, ())
+
+
+@pytest.mark.parametrize("advisory", CASES)
+def test_mending_ends_and_breaks_nothing(advisory):
+    lines = "".join(f"# {override}\n" for override in CASES[advisory][0])
+    from dsv4_launch.config.load import dump
+
+    text = lines + dump(load(BASE, "c.yaml", CASES[advisory][0]).config)
+    before = [problem.code for problem in examine_config(load(text, "c.yaml"))[1]]
+    mended, _ = repair(text, "c.yaml")
+    assert mended.startswith(lines)
+    after = [problem.code for problem in examine_config(load(mended, "c.yaml"))[1]]
+    assert set(after) <= set(before)
+    assert repair(mended, "c.yaml") == (mended, ())
+
+
+def test_what_is_no_config_is_not_mended():
+    with pytest.raises(InputError):
+        repair("name: [", "c.yaml")
