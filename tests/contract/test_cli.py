@@ -165,7 +165,7 @@ def test_the_json_of_a_validation_has_a_verdict_for_each_file(run: Run, tmp_path
     assert (code, err) == (3, "")
     data = envelope(out, "validate", 3)
     good, bad = data["data"]["files"]
-    assert list(good) == list(bad) == ["file", "ok", "exit_code", "errors", "warnings"]
+    assert list(good) == list(bad) == ["file", "ok", "exit_code", "errors", "warnings", "changes"]
     assert (good["ok"], good["exit_code"], bad["ok"], bad["exit_code"]) == (True, 0, False, 3)
     assert bad["errors"] == data["errors"]
     assert all(error["where"].startswith(f"{tmp_path}/bad.yaml") for error in bad["errors"])

@@ -34,7 +34,7 @@ def advisories(
 
     `dsv4 validate` and `dsv4 plan` show those that a config will meet.
 
-    Example: docker logs flash-b200 2>&1 | dsv4 advisories --match -
+    Example: dsv4 advisories --match server.log
     """
     from dsv4_launch.cli.advising import list_advisories
 
