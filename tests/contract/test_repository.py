@@ -90,7 +90,8 @@ def test_the_default_config_is_built_in() -> None:
 @pytest.mark.parametrize("command", commands())
 def test_readme_mentions_command(command: str) -> None:
     text = (ROOT / "README.md").read_text()
-    assert f"dsv4 {command}" in text or f"`{command}`" in text
+    mentioned = f"dsv4 {command}" in text or f"`{command}`" in text
+    assert mentioned, f"README.md does not mention dsv4 {command}"
 
 
 def test_readme_mentions_no_command_that_is_not_there() -> None:
