@@ -27,6 +27,7 @@ WIDTH = 114
 FOREGROUND = (201, 209, 217)
 GREEN = (63, 185, 80)
 NIGHT = TerminalTheme((13, 17, 23), FOREGROUND, [*[FOREGROUND] * 2, GREEN, *[FOREGROUND] * 5])
+FONTS = "ui-monospace, Menlo, Consolas, DejaVu Sans Mono"
 # What a user types, in a folder with the broken config.
 COMMANDS = (
     "dsv4 validate mine.yaml",
@@ -80,7 +81,7 @@ def run(command: str, folder: Path) -> str:
 def without_web_fonts(svg: str) -> str:
     """The picture asks no server for fonts: the reader's own monospace font is laid out to the same width."""
     svg = re.sub(r"\s*@font-face \{.*?\}\n", "\n", svg, flags=re.S)
-    return re.sub(r"[ \t]+$", "", svg, flags=re.M).replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
+    return re.sub(r"[ \t]+$", "", svg, flags=re.M).replace("Fira Code", FONTS)
 
 
 if __name__ == "__main__":
