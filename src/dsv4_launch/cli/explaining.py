@@ -66,8 +66,8 @@ def _constraints() -> list[Explanation]:
         Explanation(
             c.code,
             "constraint",
-            f"{c.name} cannot be what it is here",
-            c.why,
+            f"{c.name} must {' and '.join(_must(kind, wanted) for kind, wanted in c.must.items())}",
+            f"{c.why}.",
             c.fix,
             ", ".join(f"{name} {_words(wanted)}" for name, wanted in c.when.items()) or "every release",
             c.patch,
@@ -75,6 +75,22 @@ def _constraints() -> list[Explanation]:
         )
         for c in constraints()
     ]
+
+
+_MUST = {
+    "in": "be {}",
+    "not_in": "not be {}",
+    "min": "be at least {}",
+    "max": "be at most {}",
+    "divides": "divide {}",
+    "present": "be set",
+    "absent": "be something else, or not be set",
+}
+
+
+def _must(kind: str, wanted: Any) -> str:
+    words = [str(w).lower() if isinstance(w, bool) else w for w in wanted] if isinstance(wanted, list) else [wanted]
+    return _MUST[kind].format(listed(str(w).removeprefix("$") for w in words))
 
 
 def _checks() -> list[Explanation]:

@@ -19,6 +19,12 @@ Path = tuple[str | int, ...]
 # Of a longer line the head and the tail are read: the rest is a dumped config or binary.
 _LONGEST_LINE = 16_384
 _CHUNK_CHARACTERS = 1_000_000
+_LONGEST_EVIDENCE = 400
+# vLLM logs its arguments: what follows a key's name, and what looks like a token, is not repeated.
+_SECRET = re.compile(
+    r"((?:api[_-]?key|[Aa]uthorization|token)['\"]?[ :=]{1,3}\[?['\"]?(?:Bearer )?)[^\s'\",\])]{6,400}"
+    r"|\b(?:hf_|sk-|ghp_|github_pat_|nvapi-)[A-Za-z0-9_-]{16,400}"
+)
 # How releases 0.20.0 to 0.33.0 name themselves in their logs.
 _VERSION = re.compile(r"(?:LLM engine \(v|server version |█  version )(\d{1,4}\.\d{1,4}\.\d{1,4}[0-9a-z.+]{0,60})")
 
@@ -151,4 +157,5 @@ def _find(piece: str, pattern: re.Pattern[str] | None, text: str) -> int:
 
 def _line_at(text: str, at: int) -> str:
     start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
-    return text[start : end if end >= 0 else len(text)]
+    line = text[start : end if end >= 0 else len(text)]
+    return _SECRET.sub(lambda found: f"{found.group(1) or ''}***", line)[:_LONGEST_EVIDENCE]

@@ -178,6 +178,22 @@ def test_a_match_names_its_line():
     assert (match.line, match.text) == (3, "x: Address already in use")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "error: unrecognized arguments: --api-key CANARY123456",
+        "non-default args: {'api_key': ['CANARY123456']} error: unrecognized arguments",
+        "401 Client Error: Authorization: Bearer CANARY123456",
+        "error: unrecognized arguments: hf_CANARY123456789012345",
+    ],
+)
+def test_evidence_repeats_no_secret(line):
+    (match,) = explain_log([line + " " + "x" * 1000])
+    assert "CANARY" not in match.text
+    assert "***" in match.text
+    assert len(match.text) <= 400
+
+
 def test_lines_are_counted_over_chunks():
     (match,) = explain_log(["y" * 1000] * 5000 + ["Address already in use"])
     assert match.line == 5001
