@@ -1,2 +1,1 @@
 """dsv4: from a typed config to a serving DeepSeek-V4-Flash endpoint."""
-
