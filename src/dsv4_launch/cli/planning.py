@@ -32,7 +32,7 @@ def show_plan(plan: Plan, *, explain: bool) -> None:
         line("")
         line(title, "bold")
         for notice in notices:
-            line(notice.subject, indent=2)
+            line(f"{notice.code}: {notice.subject}" if notice.code else notice.subject, indent=2)
             line(f"{notice.why} ({notice.source})" if notice.source else notice.why, "dim", indent=6)
 
 

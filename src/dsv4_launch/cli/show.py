@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ENVELOPE_VERSION = 1
+# Codes that say more than the kind of failure: advisories and named constraints.
+_EXPLAINED = re.compile(r"D\d\d|[a-z0-9.]+-[a-z0-9.-]+$")
 
 
 def say(text: str = "") -> None:
@@ -34,8 +36,9 @@ def _writable(text: str) -> str:
 
 
 def problem(found: Problem, level: str = "error") -> None:
-    """One problem for a person: what, where, what next; on stderr."""
-    note(f"{level}: {clean(found.message)}")
+    """One problem for a person: what, where, what next; on stderr. `dsv4 explain` knows the code that is shown."""
+    code = f" [{found.code}]" if _EXPLAINED.match(found.code) else ""
+    note(f"{level}: {clean(found.message)}{code}")
     if found.where:
         note(f"  --> {clean(found.where)}")
     if found.fix:

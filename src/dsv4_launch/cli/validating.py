@@ -60,7 +60,9 @@ def _judge(path: Path, shown: str, overrides: Sequence[str], *, fix: bool) -> Ve
     except (InputError, ImpossibleError) as error:
         return Verdict(shown, False, error.exit_code, error.problems, (), changes)
     warnings = tuple(
-        Problem("notice", f"{n.subject}: {n.why}.", n.source or shown) for n in plan.notices if n.kind == "warning"
+        Problem(n.code or "notice", f"{n.subject}.", n.source or shown, f"{n.why}.")
+        for n in plan.notices
+        if n.kind == "warning"
     )
     return Verdict(shown, True, 0, (), warnings, changes)
 

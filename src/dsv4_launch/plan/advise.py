@@ -76,9 +76,10 @@ def advice(settled: Settings, facts: Mapping[str, str], where: Callable[[Path], 
     return tuple(
         Notice(
             "warning",
-            f"{match.advisory.id}: {match.advisory.title}",
+            match.advisory.title,
             match.advisory.fix.rstrip("."),
             where(match.path),
+            match.advisory.id,
         )
         for match in matching(settled, facts)
         if match.advisory.severity != "info"

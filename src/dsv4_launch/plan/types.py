@@ -49,12 +49,16 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that a reader of the plan should know: a deviation, an override, a doubt."""
+    """Something that a reader of the plan should know: a deviation, an override, a doubt.
+
+    ``code`` is the advisory behind a warning, if there is one; ``why`` of a warning says what to do about it.
+    """
 
     kind: Literal["deviation", "override", "warning"]
     subject: str
     why: str
     source: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,4 +16,5 @@ VLLM_ENGINE_READY_TIMEOUT_S=3600 \
   --reasoning-parser deepseek_v4 \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
-  --max-num-seqs 1024
+  --max-num-seqs 1024 \
+  --default-chat-template-kwargs '{"thinking":false}'
