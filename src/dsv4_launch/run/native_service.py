@@ -35,7 +35,10 @@ class NativeDriver:
     def find(self, name: str) -> Seen | None:
         """The service of this name, or None. Raises HostError when its state may not be read."""
         folder = state.existing(name, self._environ)
-        return look(folder) if folder else None
+        found = look(folder) if folder else None
+        if folder and not found:
+            state.tidy(folder)
+        return found
 
     def all(self) -> list[Seen]:
         """Every native service whose state this user may read."""

@@ -192,8 +192,11 @@ def set_aside(folder: Path) -> Path:
 def hold(folder: Path) -> int | None:
     """Take the folder's lock; None when another one has it. The lock lives as long as any copy of the handle."""
     while True:
-        folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
-        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        try:
+            _make(folder, _FOLDER_MODE)
+            handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        except FileNotFoundError:
+            continue  # removed between these two lines
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever removed the folder meanwhile took the name of this lock with it: take the new one.
@@ -205,6 +208,19 @@ def hold(folder: Path) -> int | None:
         except FileNotFoundError:
             pass
         os.close(handle)
+
+
+def tidy(folder: Path) -> None:
+    """Remove the folder of a launch that was killed before anything ran: no record, and nobody holds its lock."""
+    with contextlib.suppress(OSError):
+        handle = hold(folder)
+        if handle is None:
+            return
+        try:
+            if not (folder / RECORD).exists():
+                forget(folder)
+        finally:
+            os.close(handle)
 
 
 def forget(folder: Path) -> None:

@@ -101,6 +101,21 @@ def test_one_holds_the_lock(environ: dict[str, str]) -> None:
     os.close(third)
 
 
+def test_a_launch_that_was_killed_early_leaves_no_folder(environ: dict[str, str]) -> None:
+    folder = state.prepare("flash", environ)
+    lock = state.hold(folder)
+    assert lock is not None
+    state.tidy(folder)
+    assert folder.exists(), "a launch is under way"
+    os.close(lock)
+    state.tidy(folder)
+    assert not folder.exists()
+    folder = state.prepare("flash", environ)
+    state.write(folder, RECORD)
+    state.tidy(folder)
+    assert folder.exists(), "it has a record"
+
+
 def test_roots(tmp_path: Path) -> None:
     assert state.roots({"DSV4_STATE_DIR": "/x"}) == (Path("/x"),)
     assert state.roots({"HOME": "/h"}) == (state.SYSTEM, Path("/h/.local/state/dsv4"))
