@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from dsv4_launch.cli import advisory_commands, config_commands, pin_command, rehearse_command, serve_commands, show
+from dsv4_launch.cli import (
+    advisory_commands,
+    config_commands,
+    migrate_command,
+    pin_command,
+    rehearse_command,
+    serve_commands,
+    show,
+)
 from dsv4_launch.errors import BUG_EXIT_CODE, Dsv4Error, Problem
 
 app = typer.Typer(
@@ -22,6 +30,7 @@ config_commands.register(app)
 serve_commands.register(app)
 rehearse_command.register(app)
 pin_command.register(app)
+migrate_command.register(app)
 advisory_commands.register(app)
 
 

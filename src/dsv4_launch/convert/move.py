@@ -1,0 +1,90 @@
+"""One setting of a config moved: to another name, to other values, or away; comments stay with what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dsv4_launch.config import splice
+from dsv4_launch.config.edit import REMOVED, edit
+from dsv4_launch.config.load import Path, parse
+from dsv4_launch.convert.places import Place, find
+
+
+def place_of(target: str, place: Place) -> Path:
+    """The path that a target means: ``engine.a.b`` and ``env.X`` as they are, ``.x`` beside the setting."""
+    if not target.startswith("."):
+        return tuple(target.split("."))
+    *table, key = place.path
+    return (*table, str(key).rpartition(".")[0] + target if "." in str(key) else target[1:])
+
+
+def move(text: str, file: str, place: Place, new: Mapping[Path, Any]) -> tuple[str, dict[Path, Any]]:
+    """The text with a setting taken away and others in its place; what the config says of those already stands.
+
+    Returns the text and what was really set. A new setting beside the old one takes its line.
+    """
+    data, _ = parse(text, file)
+    wanted = {path: value for path, value in new.items() if path == place.path or _unsaid(data, path)}
+    if place.path in wanted:
+        return edit(text, wanted.items(), file), wanted
+    beside = next((path for path in wanted if path[:-1] == place.path[:-1]), None)
+    if beside is not None:
+        text = _renamed(text, file, place.path, str(beside[-1]))
+        return edit(text, wanted.items(), file), wanted
+    comment = _comment(text, file, place.path)
+    text = edit(text, [*wanted.items(), (_emptied(data, place.path), REMOVED)], file)
+    if comment and len(wanted) == 1:
+        text = _with_comment(text, file, next(iter(wanted)), comment)
+    return text, wanted
+
+
+def _unsaid(data: Any, path: Path) -> bool:
+    found = find(data, [step for key in path for step in str(key).split(".")])
+    for key in found or ():
+        data = data[key]
+    return found is None or data is None
+
+
+def _emptied(data: Any, path: Path) -> Path:
+    """The path to remove: no empty table is left behind."""
+    while len(path) > 1:
+        holder = data
+        for key in path[:-1]:
+            holder = holder[key]
+        if len(holder) > 1:
+            break
+        path = path[:-1]
+    return path
+
+
+def _node(text: str, file: str, path: Path) -> splice.Spot:
+    node: Any = splice.compose(text, f"{file}:1")
+    for key in path:
+        n = splice.position(node, key)
+        assert n is not None  # the path came from this text
+        spot = splice.Spot(node, n)
+        node = spot.value
+    return spot
+
+
+def _renamed(text: str, file: str, path: Path, key: str) -> str:
+    mark = _node(text, file, path).key
+    return text[: mark.start_mark.index] + key + text[mark.end_mark.index :]
+
+
+def _comment(text: str, file: str, path: Path) -> str:
+    """The comment behind a value on its line."""
+    spot = _node(text, file, path)
+    if spot.holder.flow_style:
+        return ""
+    rest = text[spot.value.end_mark.index :].split("\n", 1)[0].strip()
+    return rest if rest.startswith("#") else ""
+
+
+def _with_comment(text: str, file: str, path: Path, comment: str) -> str:
+    spot = _node(text, file, path)
+    end = spot.value.end_mark.index
+    if spot.holder.flow_style or text[end : end + 1] not in ("\n", "\r", ""):
+        return text
+    return f"{text[:end]}  {comment}{text[end:]}"
