@@ -10,6 +10,7 @@ from typing import Any
 
 from dsv4_launch.facts import Container, Disk, Docker, EngineState, Image, Request
 from dsv4_launch.host.disk import read_disk
+from dsv4_launch.host.docker_limits import read_default_ulimits, read_toolkit
 from dsv4_launch.host.endpoint import Endpoint, find_endpoint
 from dsv4_launch.host.looking import CouldNotLook, Note, clean, spell
 
@@ -134,12 +135,23 @@ def _read(
         data_root=_text(info.get("DockerRootDir")),
         storage_driver=_text(info.get("Driver")),
         cgroup_version=_text(info.get("CgroupVersion")),
+        cgroup_driver=_text(info.get("CgroupDriver")),
+        toolkit_version=None if endpoint.remote else read_toolkit(note, env),
+        default_ulimits=_ulimits(endpoint, note),
         images=_each(request.images, lambda ref: _image(client, ref), "docker.images", note),
         containers=_each(
             request.containers, lambda name: _container(client, name, request.label_prefix), "docker.containers", note
         ),
         published=_published(client, {port for _host, port in request.ports}, note),
     )
+
+
+def _ulimits(endpoint: Endpoint, note: Note) -> dict[str, int] | None:
+    try:
+        return read_default_ulimits(endpoint.url)
+    except CouldNotLook as error:
+        note("docker.default_ulimits", str(error))
+        return None
 
 
 def _each(names: tuple[str, ...], look: Any, path: str, note: Note) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def read_hub(request: Request, note: Note, env: Mapping[str, str] | None = None)
         token_present=source is not None,
         token_source=source,
         offline=(known.get("HF_HUB_OFFLINE") or "").upper() in ("1", "ON", "YES", "TRUE"),
-        endpoint=_without_password(known.get("HF_ENDPOINT")),
+        endpoint=without_password(known.get("HF_ENDPOINT")),
         snapshots=snapshots,
     )
 
@@ -95,7 +95,7 @@ def _token_source(name: str | None, env: Mapping[str, str], home: Path) -> Liter
         return None
 
 
-def _without_password(url: str | None) -> str | None:
+def without_password(url: str | None) -> str | None:
     if not url:
         return None
     scheme, separator, rest = url.partition("://")

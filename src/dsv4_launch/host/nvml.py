@@ -3,12 +3,13 @@
 Each call may fail by itself (a lost GPU, a permission, an old driver), so each failure costs one field, not the probe.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
 from dsv4_launch.facts import Driver, Gpu, GpuProcess
 from dsv4_launch.host.looking import CouldNotLook, Note, clean, spell
+from dsv4_launch.host.nvml_health import read_health
 
 MIB = 1024 * 1024
 MAX_GPUS = 1024
@@ -43,19 +44,25 @@ def read_gpus(note: Note) -> tuple[tuple[Gpu, ...], Driver]:
             raise CouldNotLook(f"NVML cannot count the GPUs: {clean(error)}") from error
         if count > MAX_GPUS:
             raise CouldNotLook(f"NVML says that there are {count} GPUs, which cannot be")
-        return tuple(_read_gpu(pynvml, index, note) for index in range(count)), driver
+        handles = _handles(pynvml, count, note)
+        return tuple(_read_gpu(pynvml, index, handles, note) for index in range(count)), driver
     finally:
         _ask(lambda *_: None, "", pynvml.nvmlShutdown)
 
 
-def _read_gpu(nvml: Any, index: int, note: Note) -> Gpu:
+def _handles(nvml: Any, count: int, note: Note) -> dict[int, Any]:
+    found = {
+        index: _ask(note, f"gpus.{index}", partial(nvml.nvmlDeviceGetHandleByIndex, index)) for index in range(count)
+    }
+    return {index: handle for index, handle in found.items() if handle is not None}
+
+
+def _read_gpu(nvml: Any, index: int, handles: Mapping[int, Any], note: Note) -> Gpu:
     def ask(field: str, call: Callable[[], Any]) -> Any:
         return _ask(note, f"gpus.{index}.{field}", call)
 
-    try:
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    except Exception as error:
-        note(f"gpus.{index}", _spell(error))
+    handle = handles.get(index)
+    if handle is None:
         return Gpu(index=index)
     total, free = _memory(nvml, handle, index, note)
     fabric_state, fabric_status = ask("fabric_state", lambda: _fabric(nvml, handle)) or (None, None)
@@ -71,6 +78,7 @@ def _read_gpu(nvml: Any, index: int, note: Note) -> Gpu:
         persistence_mode=ask("persistence_mode", lambda: bool(nvml.nvmlDeviceGetPersistenceMode(handle))),
         fabric_state=fabric_state,
         fabric_status=fabric_status,
+        **read_health(nvml, handle, handles, index, ask),
     )
 
 

@@ -13,7 +13,7 @@ from dsv4_launch.host.looking import CouldNotLook, Note, spell
 
 # NVML starts a sleeping driver (seconds a GPU without persistence mode), a Python has to start for the version of vLLM,
 # and an engine with thousands of images takes its time. All others answer at once or hang.
-DEADLINES_S: Mapping[str, float] = {"gpus": 30.0, "docker": 20.0, "native": 25.0, "hub": 15.0}
+DEADLINES_S: Mapping[str, float] = {"gpus": 30.0, "docker": 20.0, "native": 25.0, "hub": 15.0, "network": 15.0}
 DEADLINE_S = 5.0
 
 
@@ -71,11 +71,18 @@ def probe(request: Request, taken_at: str | None = None, deadlines_s: Mapping[st
 
 def _looks(request: Request) -> list[_Look]:
     """The probes that a request needs. A fact "part:key" is one entry of a part that is a mapping."""
-    from dsv4_launch.host import docker, hub, native, nvml, system
+    from dsv4_launch.host import disk, docker, fabric, hub, kernel, native, nvml, system
 
-    looks = [_Look(("system",), lambda note: (system.read_system(note),))]
+    looks = [
+        _Look(("system",), lambda note: (system.read_system(note),)),
+        _Look(("mounts",), lambda _note: (disk.read_mounts(),)),
+    ]
     if request.gpus:
         looks.append(_Look(("gpus", "driver"), nvml.read_gpus))
+        looks.append(_Look(("fabric_manager",), lambda note: (fabric.read_fabric(note),)))
+        looks.append(_Look(("kernel",), lambda note: (kernel.read_kernel(note),)))
+    if request.network:
+        looks.append(_Look(("network",), partial(_network, request)))
     if request.docker:
         looks.append(_Look(("docker", "disks:docker"), lambda note: docker.read_docker(request, note)))
     executable = request.executable
@@ -94,6 +101,12 @@ def _disk(purpose: str, path: str, note: Note) -> tuple[Any, ...]:
     from dsv4_launch.host import disk
 
     return (disk.read_disk(purpose, path, note),)
+
+
+def _network(request: Request, note: Note) -> tuple[Any, ...]:
+    from dsv4_launch.host import network
+
+    return (network.read_network(request, note),)
 
 
 def _port(host: str, port: int, _note: Note) -> tuple[Any, ...]:

@@ -2,9 +2,10 @@
 
 import os
 import platform
+import resource
 from pathlib import Path
 
-from dsv4_launch.facts import System
+from dsv4_launch.facts import Limits, System
 from dsv4_launch.host.looking import Note, clean, spell
 
 SHM = Path("/dev/shm")  # noqa: S108 - the memory file system itself, not a temporary file
@@ -36,7 +37,29 @@ def read_system(note: Note, root: Path = Path("/")) -> System:
         memory_available_bytes=_kib(memory.get("MemAvailable")),
         shm_total_bytes=shm_total,
         shm_free_bytes=shm_free,
+        numa_nodes=_numa_nodes(note, root),
+        limits=read_limits(),
     )
+
+
+def read_limits() -> Limits:
+    """The resource limits of this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, locked = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    return Limits(nofile_soft=_limit(soft), nofile_hard=_limit(hard), memlock_hard_bytes=_limit(locked))
+
+
+def _limit(value: int) -> int:
+    return -1 if value == resource.RLIM_INFINITY or value < 0 else value
+
+
+def _numa_nodes(note: Note, root: Path) -> int | None:
+    folder = root / "sys/devices/system/node"
+    try:
+        return len([item for item in folder.iterdir() if item.name.startswith("node") and item.name[4:].isdigit()])
+    except OSError as error:
+        note("system.numa_nodes", spell(error))
+        return None
 
 
 def _pairs(text: str, separator: str) -> dict[str, str]:

@@ -252,7 +252,7 @@ def test_a_namespace_without_the_nvml_of_today_costs_fields_not_the_probe() -> N
     from dsv4_launch.host.nvml import _read_gpu
 
     notes: dict[str, str] = {}
-    nvml = SimpleNamespace(nvmlDeviceGetHandleByIndex=lambda _i: 1, nvmlDeviceGetName=lambda _h: b"NVIDIA B200")
-    gpu = _read_gpu(nvml, 3, notes.__setitem__)
+    nvml = SimpleNamespace(nvmlDeviceGetName=lambda _h: b"NVIDIA B200")
+    gpu = _read_gpu(nvml, 3, {3: 1}, notes.__setitem__)
     assert (gpu.index, gpu.name, gpu.uuid) == (3, "NVIDIA B200", None)
     assert "gpus.3.uuid" in notes
