@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from dsv4_launch.errors import HostError, Problem, ToolError
 from dsv4_launch.plan.types import Plan
+from dsv4_launch.run import shared_memory as memory
 from dsv4_launch.run.docker_errors import refused
 from dsv4_launch.run.docker_seen import seen
+from dsv4_launch.run.native_processes import Process
 from dsv4_launch.run.service import Seen
 from dsv4_launch.targets.docker import LABEL_NAME
 from dsv4_launch.values import Command
@@ -97,11 +100,29 @@ class DockerDriver:
             return
 
     def stop(self, name: str, timeout_s: float) -> None:
-        """SIGTERM, then SIGKILL after ``timeout_s``; the engine kills every process of the container."""
+        """SIGTERM, then SIGKILL after ``timeout_s``; the engine kills every process of the container.
+
+        With the host's IPC namespace vLLM's message queues outlive the container in /dev/shm: they are removed after it
+        (as far as /proc lets us see who maps them: as root).
+        """
         import docker
 
         with _asking(), contextlib.suppress(docker.errors.NotFound):
+            segments = memory.mapped(self._processes(name))
+            data = self._inspect(name)
             self._client.api.stop(name, timeout=max(1, round(timeout_s)))
+            if segments and data is not None:
+                memory.release(segments | memory.semaphores(_epoch_s(data["State"]["StartedAt"])))
+
+    def _processes(self, name: str) -> list[Process]:
+        """The container's processes, by their pids on the host; none when it does not run, or is on another machine."""
+        import docker
+
+        try:
+            table = self._client.api.top(name, ps_args="-eo pid")
+        except docker.errors.APIError:
+            return []
+        return [Process(int(words[0]), 0, "") for words in table["Processes"] if words[0].isdigit()]
 
     def remove(self, name: str) -> None:
         """Remove the container and its anonymous volumes; mounted caches and weights stay."""
@@ -164,6 +185,11 @@ def _lines(stream: Iterable[bytes]) -> Iterator[str]:
             yield line.decode("utf-8", "replace").rstrip("\r")
     if rest:
         yield rest.decode("utf-8", "replace")
+
+
+def _epoch_s(text: str) -> float:
+    """The engine's time (ISO 8601 UTC with nanoseconds) as seconds since the epoch."""
+    return datetime.fromisoformat(text.split(".")[0].rstrip("Z") + "+00:00").timestamp()
 
 
 def _id(out: str) -> str:

@@ -14,8 +14,8 @@ from typing import Literal
 from dsv4_launch.errors import HostError, ToolError
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import native_launch, native_log, state
-from dsv4_launch.run import native_memory as memory
 from dsv4_launch.run import native_processes as processes
+from dsv4_launch.run import shared_memory as memory
 from dsv4_launch.run.native_look import known, look
 from dsv4_launch.run.native_supervisor import LINGER_S
 from dsv4_launch.run.service import Seen

@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dsv4_launch.run import native_memory as memory
 from dsv4_launch.run import native_processes as processes
+from dsv4_launch.run import shared_memory as memory
 from dsv4_launch.run import state
 from dsv4_launch.run.native_ending import Ending, delay_s, describe, fails
 

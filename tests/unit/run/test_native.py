@@ -9,8 +9,8 @@ import pytest
 from dsv4_launch.run import native_processes as processes
 from dsv4_launch.run.native_ending import delay_s, describe, fails
 from dsv4_launch.run.native_log import lines
-from dsv4_launch.run.native_memory import mapped, parse_maps, release
 from dsv4_launch.run.native_processes import MARK, Process, Row
+from dsv4_launch.run.shared_memory import mapped, parse_maps, release, semaphores
 
 REST = " ".join(str(n) for n in range(20, 53))
 
@@ -137,7 +137,7 @@ def test_only_segments_that_libraries_name_are_taken() -> None:
 
 
 def test_a_segment_that_another_process_maps_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsv4_launch.run.native_memory.parse_maps", lambda text: set(text.split()))
+    monkeypatch.setattr("dsv4_launch.run.shared_memory.parse_maps", lambda text: set(text.split()))
     proc, shared, free = tmp_path / "proc", tmp_path / "psm_shared", tmp_path / "psm_free"
     for path in (shared, free):
         path.touch()
@@ -147,3 +147,12 @@ def test_a_segment_that_another_process_maps_stays(tmp_path: Path, monkeypatch: 
     release({str(shared), str(free), str(tmp_path / "psm_gone")}, proc)
     assert shared.exists()
     assert not free.exists()
+
+
+def test_semaphores_are_those_made_since(tmp_path):
+    old, new = tmp_path / "sem.mp-old", tmp_path / "sem.mp-new"
+    for path in (old, new, tmp_path / "psm_1"):
+        path.touch()
+    later = new.stat().st_ctime + 1
+    assert semaphores(0, tmp_path) == {str(old), str(new)}
+    assert semaphores(later, tmp_path) == set()

@@ -32,6 +32,19 @@ def mapped(processes: Iterable[Process], proc: Path = PROC) -> set[str]:
     return found
 
 
+def semaphores(since_s: float, folder: Path = Path("/dev/shm")) -> set[str]:  # noqa: S108
+    """Semaphores that Python's multiprocessing made after a time (seconds since the epoch).
+
+    It forgets the one of a helper process that has ended; nobody maps it any more, and `release` takes only such.
+    """
+    found: set[str] = set()
+    for path in folder.glob("sem.mp-*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_ctime >= since_s:
+                found.add(str(path))
+    return found
+
+
 def release(segments: Iterable[str], proc: Path = PROC) -> None:
     """Remove segments of a service that is gone, except those that another process maps."""
     left = {path for path in segments if os.path.lexists(path)}
