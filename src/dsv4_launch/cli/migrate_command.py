@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
 
 def migrate(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="The config file to move.")],
-    to: Annotated[str, typer.Option("--to", metavar="VERSION", help="The vLLM release to move to, such as 0.33.0.")],
+    to: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads the annotation at run time
+        typer.Option("--to", metavar="VERSION", help="The vLLM release to move to; needed.", show_default=False),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 10 when something would change, and print what.")
     ] = False,
@@ -41,12 +44,15 @@ def migrate(
 
     Example: dsv4 migrate flash-b200 --to 0.33.0 --stdout > my.yaml
     """
+    from dsv4_launch.catalog.flags import versions
     from dsv4_launch.cli.configs import builtins, load_config, read
     from dsv4_launch.convert import migrate as moving
-    from dsv4_launch.errors import GateError, InputError, Problem
+    from dsv4_launch.errors import GateError, InputError, Problem, UsageError
     from dsv4_launch.run.pin import write
 
     shown = load_config(config).origins.file  # says it when it is no config
+    if to is None:
+        raise UsageError("--to is missing.", where="--to", fix=f"Name a vLLM release; the newest is {versions()[-1]}.")
     built_in = not Path(config).exists()
     path = builtins()[config] if built_in else Path(config)
     if not (check or stdout) and path.resolve() in {item.resolve() for item in builtins().values()}:
@@ -63,9 +69,9 @@ def migrate(
         write(path, before, found.text.encode())
     stale = Problem(
         "not-migrated",
-        f"{shown} is for vLLM {found.before}; {len(found.changes)} changes make it one for {to}.",
+        f"{shown} is for vLLM {found.before}; moved to {to} it changes in {len(found.changes)} place(s).",
         shown,
-        f"`dsv4 migrate {config} --to {to}` makes them.",
+        f"`dsv4 migrate {config} --to {to}` moves it.",
     )
     errors = (stale,) if check and changed else ()
     if output is options.Output.json:

@@ -9,10 +9,10 @@ from dsv4_launch.catalog.flags import FlagTable, flag_table, nearest_version, ve
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.migrations import BACK, CONVERSIONS, Migration, behaviours, migrations
 from dsv4_launch.catalog.rules import applies
-from dsv4_launch.config.edit import edit
+from dsv4_launch.config.edit import REMOVED, edit
 from dsv4_launch.config.load import Loaded, Origins, Path, load, parse
 from dsv4_launch.convert.migrate_release import release_of, set_release
-from dsv4_launch.convert.move import move, place_of
+from dsv4_launch.convert.move import emptied, move, place_of
 from dsv4_launch.convert.places import Place, find, from_json, has, name_at, places
 from dsv4_launch.errors import ImpossibleError, InputError, Problem
 from dsv4_launch.plan.resolve import examine_config
@@ -81,8 +81,6 @@ def migrate(text: str, file: str, to: str) -> Migrated:
         for n in range(1, min(first, last) + 1):
             work.cross(order[n], _up(order[n]), flag_table(order[n - 1]))
         problems = work.problems()
-    gone = {problem.where for problem in work.refused}
-    problems = [problem for problem in problems if problem.where not in gone]  # said once, with the reason
     if problems or work.refused:
         raise ImpossibleError(*work.refused, *problems)
     crossed = order[first + 1 : last + 1] or order[last + 1 : first + 1]
@@ -107,6 +105,7 @@ class _Work:
         self.changes: list[Change] = []
         self.told: list[Note] = []
         self.refused: list[Problem] = []
+        self.stuck: list[Path] = []
 
     def release(self, before: str) -> None:
         """Write the release and its image."""
@@ -133,6 +132,7 @@ class _Work:
             elif row.action == "refuse" and not _was_default(place, table):
                 done.add(place.path)
                 message = f"{_dotted(place.path)} {_shown(place.value)}: vLLM {border} cannot do it: {row.why}."
+                self.stuck.append(place.path)
                 self.refused.append(Problem("gone", message, self.origins.where(place.path), "Take it out first."))
             else:
                 self._apply(border, place, row)
@@ -171,12 +171,15 @@ class _Work:
         self.changes.append(Change(self.origins.where(path), _dotted(path), old, new, release, why, source))
 
     def problems(self) -> list[Problem]:
-        """What the release still refuses, at the lines of the text as it was given."""
+        """What the release refuses besides what is said to be gone, at the lines of the text as it was given."""
+        text = self.text
+        for path in self.stuck:
+            text = edit(text, [(emptied(parse(text, self.file)[0], path), REMOVED)], self.file)
         try:
-            loaded = load(self.text, self.file)
+            loaded = load(text, self.file)
         except InputError as error:
             return list(error.problems)
-        _, lines = parse(self.text, self.file)
+        _, lines = parse(text, self.file)
         kept = {path: self.origins.lines.get(path, 0) for path in lines}
         origins = Origins(self.file, {path: line for path, line in kept.items() if line})
         _, problems = examine_config(replace(loaded, origins=origins))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from dsv4_launch.config import splice
 from dsv4_launch.config.edit import REMOVED, edit
 from dsv4_launch.config.load import Path, parse
 from dsv4_launch.convert.places import Place, find
+
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*\S")  # on a line that holds at most a key
 
 
 def place_of(target: str, place: Place) -> Path:
@@ -33,7 +36,8 @@ def move(text: str, file: str, place: Place, new: Mapping[Path, Any]) -> tuple[s
         text = _renamed(text, file, place.path, str(beside[-1]))
         return edit(text, wanted.items(), file), wanted
     comment = _comment(text, file, place.path)
-    text = edit(text, [*wanted.items(), (_emptied(data, place.path), REMOVED)], file)
+    top = emptied(data, place.path)
+    text = edit(_lifted(text, file, top, place.path), [*wanted.items(), (top, REMOVED)], file)
     if comment and len(wanted) == 1:
         text = _with_comment(text, file, next(iter(wanted)), comment)
     return text, wanted
@@ -46,7 +50,7 @@ def _unsaid(data: Any, path: Path) -> bool:
     return found is None or data is None
 
 
-def _emptied(data: Any, path: Path) -> Path:
+def emptied(data: Any, path: Path) -> Path:
     """The path to remove: no empty table is left behind."""
     while len(path) > 1:
         holder = data
@@ -80,6 +84,18 @@ def _comment(text: str, file: str, path: Path) -> str:
         return ""
     rest = text[spot.value.end_mark.index :].split("\n", 1)[0].strip()
     return rest if rest.startswith("#") else ""
+
+
+def _lifted(text: str, file: str, top: Path, path: Path) -> str:
+    """The text with the comments between a table and its only setting above the table: both are to go."""
+    first, last = _node(text, file, top), _node(text, file, path)
+    if last.holder.flow_style or first.key is None or first.key is last.key:
+        return text
+    start, end = (text.rfind("\n", 0, spot.start) + 1 for spot in (first, last))
+    margin = text[start : first.start]
+    comments = [found[0] for line in text[start:end].splitlines() if (found := _COMMENT.search(line))]
+    newline = "\r\n" if "\r\n" in text else "\n"
+    return text[:start] + "".join(f"{margin}{comment}{newline}" for comment in comments) + text[start:]
 
 
 def _with_comment(text: str, file: str, path: Path, comment: str) -> str:
