@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from dsv4_launch.plan.types import (
+    Argument,
     Bind,
     Plan,
     PlannedContainer,
@@ -67,10 +68,22 @@ _MODEL = joined(Ref("rehearsal_home"), "/model")
 _REHEARSAL_MODEL = replace(REFERENCE.model, served="/model", local=True, weight_bytes=0, files=0)
 _NO_GPUS = replace(REFERENCE.gpus, key="cpu", names=(), count=0, memory_mib=0, compute_capability="", arch="cpu")
 
+_LAST_FOUR = replace(REFERENCE.gpus, visible=(4, 5, 6, 7))
+_SYMM_MEM_OFF = Variable("VLLM_ALLREDUCE_USE_SYMM_MEM", "0", "", "")
+_COMPATIBILITY = Variable("VLLM_ENABLE_CUDA_COMPATIBILITY", "1", "", "")
+_MEGA_MOE = Argument("moe_backend", "deep_gemm_mega_moe", ("--moe-backend", "deep_gemm_mega_moe"), "", "")
+_EAGER = Argument("safetensors_load_strategy", "eager", ("--safetensors-load-strategy", "eager"), "", "")
+
 PLANS: dict[str, Plan] = {
     "docker": REFERENCE,
     "native": replace(REFERENCE, target="native"),
-    "last-four": replace(REFERENCE, gpus=replace(REFERENCE.gpus, visible=(4, 5, 6, 7))),
+    "last-four": replace(REFERENCE, gpus=_LAST_FOUR, environment=(_SYMM_MEM_OFF,)),
+    "last-four-symm-mem": replace(REFERENCE, gpus=_LAST_FOUR),
+    "across": replace(REFERENCE, gpus=replace(REFERENCE.gpus, visible=(2, 3, 4, 5)), environment=(_SYMM_MEM_OFF,)),
+    "compatibility": replace(REFERENCE, environment=(_COMPATIBILITY,)),
+    "mega-moe": replace(REFERENCE, arguments=(_MEGA_MOE,)),
+    "eager": replace(REFERENCE, arguments=(_EAGER,)),
+    "files": replace(REFERENCE, container=replace(REFERENCE.container, ulimits={"nofile": 4096})),
     "gated": replace(REFERENCE, model=replace(REFERENCE.model, gated=True)),
     "with-key": replace(REFERENCE, environment=(Variable("VLLM_API_KEY", None, "", "", env_from="MY_KEY"),)),
     "private-ipc": replace(REFERENCE, container=replace(REFERENCE.container, ipc="private", shm_size="1g")),

@@ -1,9 +1,10 @@
 """What a check is: one function that judges a plan against the facts of a host, and says nothing when all is well."""
 
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from dsv4_launch.facts import Gpu, HostFacts
 from dsv4_launch.plan.types import Plan
@@ -14,6 +15,10 @@ T = TypeVar("T")
 
 class Unknown(Exception):
     """A fact that a check needs was not read; the text says why. What is unknown is never passed."""
+
+
+class NotAsked(Exception):
+    """A fact that is looked at only on request was not asked for: the check does not apply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,15 @@ class Context:
             raise Unknown(f"{path} is not known ({self.facts.why(path)})")
         return value
 
+    def variable(self, name: str) -> str:
+        """What the plan sets an environment variable of the server to; "" when it does not."""
+        values = [v.value for v in self.plan.environment if v.name == name and isinstance(v.value, str)]
+        return values[-1] if values else ""
+
+    def argument(self, name: str) -> Any:
+        """The value of a vLLM argument of the plan, or None."""
+        return next((one.value for one in reversed(self.plan.arguments) if one.name == name), None)
+
     @property
     def used(self) -> tuple[int, ...]:
         """Indices of the GPUs that will be used. A native server also obeys the caller's CUDA_VISIBLE_DEVICES."""
@@ -63,7 +77,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A registered check. It runs only after all that it `requires` have passed."""
+    """A registered check. It runs only after all that it `requires` have passed.
+
+    `unread`: how grave it is when its facts could not be read. Health that a guest or an ordinary user may not see does
+    not forbid a launch; what it shows does.
+    """
 
     code: str
     title: str
@@ -72,6 +90,7 @@ class Check:
     requires: tuple[str, ...]
     applies: Callable[[Plan], bool]
     judge: Callable[[Context], Finding | None]
+    unread: Severity = "error"
 
 
 CHECKS: dict[str, Check] = {}
@@ -82,6 +101,7 @@ def check(
     *,
     requires: tuple[str, ...] = (),
     severity: Severity = "error",
+    unread: Severity | None = None,
     applies: Callable[[Plan], bool] = lambda _plan: True,
 ) -> Callable[[Callable[[Context], Finding | None]], Callable[[Context], Finding | None]]:
     """Register a check: its docstring's first line is the title, the rest what `--explain` prints."""
@@ -92,7 +112,8 @@ def check(
         title, _, explain = (inspect.getdoc(judge) or "").partition("\n")
         if not title:
             raise ValueError(f"check {code} has no docstring")
-        CHECKS[code] = Check(code, title.rstrip("."), explain.strip(), severity, requires, applies, judge)
+        found = (code, title.rstrip("."), explain.strip(), severity, requires, applies, judge, unread or severity)
+        CHECKS[code] = Check(*found)
         return judge
 
     return register
@@ -111,3 +132,14 @@ def on_docker(plan: Plan) -> bool:
 def on_native(plan: Plan) -> bool:
     """For checks of the vLLM installation of this machine."""
     return plan.target == "native"
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A dotted version as numbers that compare: "580.95.05" is (580, 95, 5)."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:4])
+
+
+def named(indices: Iterable[int]) -> str:
+    """GPUs in words: `GPU 3`, or `GPUs 0,1`."""
+    unique = sorted(set(indices))
+    return f"GPU {unique[0]}" if len(unique) == 1 else f"GPUs {','.join(map(str, unique))}"

@@ -16,7 +16,7 @@ def _gpus_in_docker(plan: Plan) -> bool:
 @check("CTR001", applies=on_docker)
 def docker_installed(context: Context) -> Finding | None:
     """The docker command line is installed: it creates the container."""
-    if _docker(context).cli_path is not None:
+    if engine_of(context).cli_path is not None:
         return None
     return Finding("There is no `docker` on PATH", "install Docker Engine, or use `--target native`")
 
@@ -24,7 +24,7 @@ def docker_installed(context: Context) -> Finding | None:
 @check("CTR002", applies=on_docker)
 def engine_reachable(context: Context) -> Finding | None:
     """The Docker engine answers."""
-    docker = _docker(context)
+    docker = engine_of(context)
     if docker.engine == "ready":
         return None
     at = f"{docker.endpoint or 'its address'}{f' (context {docker.context})' if docker.context else ''}"
@@ -45,7 +45,7 @@ def gpus_in_containers(context: Context) -> Finding | None:
     `--runtime=nvidia` needs a runtime of that name (NVIDIA Container Toolkit). `--gpus` by itself needs the toolkit's
     hook, or a CDI specification of the GPUs.
     """
-    docker = _docker(context)
+    docker = engine_of(context)
     runtimes = context.known(docker.runtimes, "docker.runtimes")
     fix = "install the NVIDIA Container Toolkit, `sudo nvidia-ctk runtime configure --runtime=docker`, restart docker"
     if context.plan.container.runtime == "nvidia":
@@ -84,7 +84,7 @@ def name_free(context: Context) -> Finding | None:
 
     A container of ours that has stopped is no obstacle: the launch replaces it.
     """
-    containers = context.known(_docker(context).containers, "docker.containers")
+    containers = context.known(engine_of(context).containers, "docker.containers")
     name = context.plan.name
     if name not in containers:
         context.known(None, f"docker.containers.{name}")
@@ -102,7 +102,7 @@ def name_free(context: Context) -> Finding | None:
 @check("CTR006", requires=("CTR002",), severity="warning", applies=on_docker)
 def engine_is_local(context: Context) -> Finding | None:
     """The engine is on this machine, which the other checks look at."""
-    endpoint = context.known(_docker(context).endpoint, "docker.endpoint")
+    endpoint = context.known(engine_of(context).endpoint, "docker.endpoint")
     if endpoint.startswith(("unix://", "npipe://")):
         return None
     found = f"The Docker engine is reached over {endpoint}, so GPUs, disks and ports seen here may not be its own"
@@ -114,7 +114,7 @@ def _made_here(plan: Plan) -> bool:
 
 
 def _has_image(context: Context) -> bool:
-    images = context.known(_docker(context).images, "docker.images")
+    images = context.known(engine_of(context).images, "docker.images")
     ref = context.plan.container.image
     if ref not in images:
         context.known(None, f"docker.images.{ref}")
@@ -132,5 +132,6 @@ def _ours(container: Container) -> bool:
     return any(label.startswith(LABEL_PREFIX) for label in container.labels)
 
 
-def _docker(context: Context) -> Docker:
+def engine_of(context: Context) -> Docker:
+    """What is known of the container engine. Raises Unknown when it was not looked at."""
     return context.known(context.facts.docker, "docker")

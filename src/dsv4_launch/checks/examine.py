@@ -4,8 +4,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dsv4_launch.checks import container, driver, engine, gpu, memory, model, network, storage  # noqa: F401 - they register
-from dsv4_launch.checks.base import CHECKS, Check, Context, Finding, Severity, Unknown
+from dsv4_launch.checks import (  # noqa: F401 - they register
+    container,
+    driver,
+    engine,
+    fabric,
+    gpu,
+    health,
+    image,
+    limits,
+    memory,
+    model,
+    network,
+    place,
+    storage,
+)
+from dsv4_launch.checks.base import CHECKS, Check, Context, Finding, NotAsked, Severity, Unknown
 from dsv4_launch.errors import Problem, UsageError
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan
@@ -55,16 +69,17 @@ def examine(plan: Plan, facts: HostFacts, skips: Mapping[str, str] | None = None
     return tuple(results.values())
 
 
-def blocking(results: Iterable[Result]) -> tuple[Result, ...]:
+def blocking(results: Iterable[Result], *, recorded: bool = False) -> tuple[Result, ...]:
     """The results that forbid a launch: faults, and what could not be read, of severity error.
 
-    A check that waits for another is left out: the other one is the news.
+    A check that waits for another is left out: the other one is the news. Of a host that was `recorded`, perhaps for
+    another config, only faults count: a record that does not know a port says nothing against it.
     """
     return tuple(
         result
         for result in results
         if result.severity == "error"
-        and (result.status == "failed" or (result.status == "not checked" and not result.blocked_by))
+        and (result.status == "failed" or (result.status == "not checked" and not result.blocked_by and not recorded))
     )
 
 
@@ -115,8 +130,12 @@ def _judge(one: Check, context: Context, reason: str | None, results: Mapping[st
             return result("not checked", why=f"{code} has not passed", blocked_by=code)
     try:
         finding = one.judge(context)
+    except NotAsked:
+        return result("not applicable")
     except Unknown as unknown:
-        return result("not checked", why=str(unknown)) if reason is None else result("ignored", why=reason)
+        if reason is not None:
+            return result("ignored", why=reason)
+        return Result(one.code, one.title, one.unread, "not checked", why=str(unknown))
     if finding is None:
         return result("passed")
     return result("failed", finding) if reason is None else result("ignored", finding, reason)
@@ -129,14 +148,14 @@ def _in_order(checks: Mapping[str, Check]) -> list[Check]:
     """
     ordered: dict[str, Check] = {}
 
-    def place(code: str, above: tuple[str, ...]) -> None:
+    def put(code: str, above: tuple[str, ...]) -> None:
         if code in above or code not in checks:
             raise ValueError(f"{' requires '.join((*above, code))}, which is a circle or does not exist")
         for required in checks[code].requires:
             if required not in ordered:
-                place(required, (*above, code))
+                put(required, (*above, code))
         ordered.setdefault(code, checks[code])
 
     for code in checks:
-        place(code, ())
+        put(code, ())
     return list(ordered.values())

@@ -2,9 +2,10 @@
 
 from collections import Counter
 
-from dsv4_launch.checks.base import Context, Finding, check, on_gpus
+from dsv4_launch.checks.base import Context, Finding, check, named, on_gpus
 from dsv4_launch.checks.container import ours_runs
-from dsv4_launch.facts import Gpu, GpuProcess
+from dsv4_launch.checks.place import SYMM_MEM, choose, hangs_on
+from dsv4_launch.facts import GpuProcess
 from dsv4_launch.plan.types import Plan
 
 ELSEWHERE = "in CI, `dsv4 validate` judges a config without GPUs, and `dsv4 rehearse` runs it on the CPU"
@@ -51,7 +52,7 @@ def gpu_type(context: Context) -> Finding | None:
 
 
 @check("GPU003", requires=("GPU001",), applies=on_gpus)
-def enough_gpus(context: Context) -> Finding | None:
+def enoughnamed(context: Context) -> Finding | None:
     """There are as many GPUs as the parallel layout needs."""
     gpus = context.known(context.facts.gpus, "gpus")
     plan = context.plan
@@ -85,8 +86,9 @@ def mig_off(context: Context) -> Finding | None:
     on = [g.index for g in context.used_gpus if context.known(g.mig_mode, f"gpus.{g.index}.mig_mode") == "enabled"]
     if not on:
         return None
-    fix = f"turn it off with `sudo nvidia-smi -i {_numbers(on)} -mig 0`, then reset the GPUs or reboot"
-    return Finding(f"MIG is enabled on {_gpus(on)}, the plan needs whole GPUs", fix)
+    listed = ",".join(map(str, on))
+    fix = f"turn it off with `sudo nvidia-smi -i {listed} -mig 0`, then reset the GPUs or reboot"
+    return Finding(f"MIG is enabled on {named(on)}, the plan needs whole GPUs", fix)
 
 
 @check("GPU006", requires=("GPU002",), applies=on_gpus)
@@ -108,26 +110,8 @@ def gpus_idle(context: Context) -> Finding | None:
     shown = ", ".join(_process(process) for process in list(holders.values())[:4])
     more = f" and {len(holders) - 4} more" if len(holders) > 4 else ""
     return Finding(
-        f"{_gpus(busy)} {'is' if len(set(busy)) == 1 else 'are'} held by {shown}{more}", _free_fix(context, busy)
+        f"{named(busy)} {'is' if len(set(busy)) == 1 else 'are'} held by {shown}{more}", _free_fix(context, busy)
     )
-
-
-@check("FAB001", requires=("GPU002",), applies=lambda plan: plan.gpus.count > 1)
-def fabric_ready(context: Context) -> Finding | None:
-    """The NVLink fabric of the GPUs is set up.
-
-    On NVSwitch nodes CUDA fails with `Error 802: system not yet initialized` until the fabric manager has registered
-    the GPUs, while nvidia-smi looks healthy. The state that NVML gives decides; hosts without NVSwitch have none.
-    """
-    open_state = {
-        gpu.index: context.known(gpu.fabric_state, f"gpus.{gpu.index}.fabric_state") for gpu in context.used_gpus
-    }
-    waiting = [index for index, state in open_state.items() if state in ("not started", "in progress")]
-    if not waiting:
-        return None
-    state = open_state[waiting[0]]
-    fix = "start nvidia-fabricmanager in the driver's own version (HGX B200 also needs the ib_umad and mlx5_ib modules)"
-    return Finding(f"The NVLink fabric of {_gpus(waiting)} is {state}, so CUDA would fail with error 802", fix)
 
 
 def wanted(plan: Plan) -> str:
@@ -143,23 +127,13 @@ def layout(plan: Plan) -> str:
 
 
 def _free_fix(context: Context, busy: list[int]) -> str:
-    gpus: tuple[Gpu, ...] = context.facts.gpus or ()
-    free = [g.index for g in gpus if g.name in context.plan.gpus.names and g.processes == () and g.index not in busy]
-    count = context.plan.gpus.count
-    if len(free) >= count:
-        return f"stop them, or set `gpus: {free[:count]}`, which are free"
-    return "stop them, or use another node"
+    chosen = choose(context, avoid=busy)
+    if not chosen:
+        return "stop them, or use another node"
+    others = f', with `env: {{{SYMM_MEM}: "0"}}`' if hangs_on(context, chosen) else ""
+    return f"stop them, or set `gpus: {list(chosen)}`{others}, which are free"
 
 
 def _process(process: GpuProcess) -> str:
     used = "" if process.used_mib is None else f", {process.used_mib / 1024:.0f} GiB"
     return f"{process.name or 'a process'} (pid {process.pid}{used})"
-
-
-def _gpus(indices: list[int]) -> str:
-    unique = sorted(set(indices))
-    return f"GPU {unique[0]}" if len(unique) == 1 else f"GPUs {_numbers(unique)}"
-
-
-def _numbers(indices: list[int]) -> str:
-    return ",".join(str(index) for index in sorted(set(indices)))

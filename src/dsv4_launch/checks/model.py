@@ -1,6 +1,7 @@
 """The right to fetch the checkpoint."""
 
 from dsv4_launch.checks.base import Context, Finding, check
+from dsv4_launch.checks.network import asked
 from dsv4_launch.checks.storage import snapshot
 
 
@@ -34,3 +35,18 @@ def local_checkpoint(context: Context) -> Finding | None:
         else "correct `model.path` in the config"
     )
     return Finding(f"There is no checkpoint at {disk.path}", fix)
+
+
+@check("MDL003", unread="warning", applies=lambda plan: not plan.model.local)
+def token_may_read(context: Context) -> Finding | None:
+    """The Hub lets this token (or nobody in particular) read the checkpoint. Looked at only with `--network`."""
+    network = asked(context)
+    cached = snapshot(context)
+    if cached is not None and cached.complete:
+        return None
+    repo, name = context.plan.model.repo, context.plan.hf_token_env
+    answer = context.known(network.access.get(repo), f"network.access.{repo}")
+    if answer == "yes":
+        return None
+    fix = f"accept its terms at https://huggingface.co/{repo} with the account whose token is in {name or 'HF_TOKEN'}"
+    return Finding(f"{repo} cannot be read from here ({answer})", fix)

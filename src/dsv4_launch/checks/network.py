@@ -1,6 +1,11 @@
-"""The address that the endpoint will be published on."""
+"""The address that the endpoint will be published on, and the way to the Hub when that was asked for."""
 
-from dsv4_launch.checks.base import Context, Finding, check
+from dsv4_launch.checks.base import Context, Finding, NotAsked, check
+from dsv4_launch.checks.storage import snapshot
+from dsv4_launch.facts import Network
+
+# Signed requests and certificates fail when the clock is wrong by minutes; logs of several nodes by less.
+MAX_SKEW_S = 30.0
 
 
 @check("NET001", requires=("CTR005",))
@@ -20,6 +25,35 @@ def port_free(context: Context) -> Finding | None:
     if port.pid is not None:
         return Finding(f"Port {address} is taken by {port.process or 'a process'} (pid {port.pid})", fix)
     return Finding(f"Port {address} cannot be used ({port.detail or 'in use'})", fix)
+
+
+@check("NET002", severity="warning", applies=lambda plan: not plan.model.local)
+def hub_reached(context: Context) -> Finding | None:
+    """The Hub answers, if weights have to come from it. Looked at only when asked (`dsv4 doctor --network`)."""
+    network = asked(context)
+    cached = snapshot(context)
+    if network.reachable or (cached is not None and cached.complete):
+        return None
+    fix = "see to proxy and firewall, set HF_ENDPOINT to a mirror, or bring the weights from another node"
+    return Finding(f"{network.endpoint} does not answer ({network.detail or 'no reason given'})", fix)
+
+
+@check("NET003", severity="warning")
+def clock_right(context: Context) -> Finding | None:
+    """This machine's clock agrees with the Hub's. Looked at only when asked (`dsv4 doctor --network`)."""
+    network = asked(context)
+    skew_s = context.known(network.skew_s, "network.skew_s")
+    if abs(skew_s) <= MAX_SKEW_S:
+        return None
+    way = "ahead" if skew_s > 0 else "behind"
+    return Finding(f"The clock is {abs(skew_s):.0f} s {way}", "switch on time synchronisation (chrony, timesyncd)")
+
+
+def asked(context: Context) -> Network:
+    """The facts of the network. Raises NotAsked when nobody wanted them, Unknown when they could not be had."""
+    if context.facts.network is None and "network" not in context.facts.problems:
+        raise NotAsked
+    return context.known(context.facts.network, "network")
 
 
 def _same(published: str, address: str) -> bool:

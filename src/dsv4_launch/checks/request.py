@@ -6,8 +6,8 @@ from dsv4_launch.plan.types import Plan
 from dsv4_launch.values import Places, Word, fill
 
 
-def request_for(plan: Plan, places: Places) -> Request:
-    """Everything that the checks of this plan need, and nothing else."""
+def request_for(plan: Plan, places: Places, *, network: bool = False) -> Request:
+    """Everything that the checks of this plan need, and nothing else; the network only when asked."""
     docker = plan.target == "docker"
     model = plan.model
     hub_cache = _hub_cache(plan, places)
@@ -30,6 +30,7 @@ def request_for(plan: Plan, places: Places) -> Request:
         hub_cache=None if model.local else hub_cache,
         repos=() if model.local else ((model.repo, model.revision or None),),
         token_env=(plan.hf_token_env or None) if model.gated else None,
+        network=network,
         variables=tuple(v.env_from for v in plan.environment if v.value is None and v.env_from),
     )
 

@@ -53,7 +53,7 @@ def test_gpus_that_the_config_names_must_exist() -> None:
 
 def test_a_native_server_uses_the_gpus_of_the_callers_cuda_visible_devices() -> None:
     busy = {"gpus.0.processes": [{"pid": 9, "name": "train", "used_mib": 170000}]}
-    native = PLANS["native"]
+    native = replace(PLANS["native"], environment=PLANS["last-four"].environment)
     assert failed(native, busy) == {"GPU006"}
     assert failed(native, busy | {"native.visible_devices": "4,5,6,7"}) == set()
     assert failed(native, {"native.visible_devices": "4,5"}) == {"GPU003"}
