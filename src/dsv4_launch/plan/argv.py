@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dsv4_launch.catalog.flag_table import Flag, FlagTable
 from dsv4_launch.catalog.flag_values import check_value
@@ -219,9 +219,14 @@ class _Reader:
         if not values:
             return
         single = flag.nargs in (None, "?") and flag.kind != "append"
-        reason = check_value(flag, values[0] if single else list(values))
+        value = values[0] if single else list(values)
+        reason = check_value(flag, value)
         if reason:
-            self.refusals.append(Refusal("value-refused", f"{spelling}: {reason}", spelling, at))
+            # The parser takes what only the config field behind it refuses; vLLM stops a little later then.
+            late = flag.lands_in is not None and check_value(replace(flag, lands_in=None), value) is None
+            self.refusals.append(
+                Refusal("field-refused" if late else "value-refused", f"{spelling}: {reason}", spelling, at)
+            )
 
     def _unknown(self, piece: Piece, at: tuple[int, ...], matches: str | None) -> None:
         name = piece.text.partition("=")[0]

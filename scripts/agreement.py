@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""Ask dsv4 and the real vLLM of a release about the same command lines, and print where they differ.
+
+    scripts/agreement.py --vllm 0.28.0 --mutations 1000 --seed 7      # made up from that seed
+    scripts/agreement.py --vllm 0.28.0 --builtin                      # every built-in config
+    scripts/agreement.py --vllm 0.28.0 --corpus commands.jsonl        # one {"id", "argv" or "raw"} a line
+    scripts/agreement.py --vllm 0.28.0 --verdicts FILE --recheck      # vLLM's recorded verdicts, dsv4 asked again
+
+The real vLLM is the Python source of the release (`--source`, as scripts/snapshot_flags.py leaves it) in one CPU
+environment (`--python`), on simulated GPUs: no GPU, no network, no weights. Without them the places are used in which
+that script puts both. `--out` writes the verdicts of vLLM, which `tests/deep` judges again without it.
+Exit codes: 0 done, 1 no vLLM to ask, 10 with --check when it falsely accepts anything or falsely rejects 1 % or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import gzip
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
+
+from mutations import MODEL, mutations  # noqa: E402
+
+from dsv4_launch.catalog.flags import flag_table  # noqa: E402
+from dsv4_launch.plan.argv import parse  # noqa: E402
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dsv4/snapshots"
+# Our codes for what vLLM's own parser stops at; every other refusal comes a little later.
+AT_THE_PARSER = {"unknown-option", "ambiguous", "unrecognized", "value-missing", "value-not-taken", "value-refused",
+                 "model-not-first", "config-file", "parser-check"}  # fmt: skip
+JUDGE = HERE.parent / "src/dsv4_launch/deep/judge.py"
+B200 = {"name": "NVIDIA B200", "capability": [10, 0], "memory_mib": 183359, "count": 8}
+WARM = [
+    [MODEL],
+    [MODEL, "--speculative-config", '{"method":"mtp","num_speculative_tokens":2}', "-dp", "2", "-tp", "2", "-ep"],
+    [MODEL, "--kv-transfer-config", '{"kv_connector":"NixlConnector","kv_role":"kv_both"}'],
+]
+
+
+def main() -> int:
+    options = _options()
+    if options.recheck:
+        head, rows = read(options.verdicts)
+        version = head["vllm"]
+    else:
+        version = options.vllm
+        lines = _lines(options, version)
+        rows = ask(lines, version, options)
+        if options.out:
+            write(options.out, rows, version, options)
+    return report(version, rows, options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--vllm", default="0.20.0", help="release (default %(default)s)")
+    parser.add_argument("--source", type=Path, help="folder with that release's Python source")
+    parser.add_argument("--python", type=Path, default=CACHE / "venv/bin/python")
+    parser.add_argument("--builtin", action="store_true")
+    parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--mutations", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--verdicts", type=Path)
+    parser.add_argument("--recheck", action="store_true")
+    parser.add_argument("--show", type=int, default=40, metavar="N", help="disagreements to print (default 40)")
+    parser.add_argument("--check", action="store_true")
+    return parser.parse_args()
+
+
+# --- command lines -------------------------------------------------------------------------------------------------
+
+
+def _lines(options: argparse.Namespace, version: str) -> list[tuple[str, list[str]]]:
+    found: list[tuple[str, list[str]]] = []
+    if options.builtin:
+        found += builtin(version)
+    if options.corpus:
+        found += corpus(options.corpus)
+    if options.mutations:
+        made = mutations(version, options.seed, options.mutations)
+        found += [(f"m{n}", words) for n, words in enumerate(made)]
+    return found
+
+
+def builtin(version: str) -> list[tuple[str, list[str]]]:
+    """What every built-in config renders for this release; what cannot be rendered is told and left out."""
+    from dsv4_launch.cli.configs import builtins, load_config
+    from dsv4_launch.errors import Dsv4Error
+    from dsv4_launch.plan.resolve import resolve
+
+    found = []
+    for name in builtins():
+        try:
+            loaded = load_config(name, [f"vllm={json.dumps(version)}"], "native")
+            plan = resolve(loaded)
+        except Dsv4Error as error:
+            print(f"  {name}: not for {version}: {error}")
+            continue
+        found.append((name, [MODEL, *(str(word) for argument in plan.arguments for word in argument.argv)]))
+    return found
+
+
+def corpus(file: Path) -> list[tuple[str, list[str]]]:
+    found = []
+    for line in file.read_text("utf-8").splitlines():
+        entry = json.loads(line)
+        words = entry.get("argv") or argv_of(entry.get("raw") or entry.get("text") or "")
+        if words:
+            found.append((str(entry["id"]), words))
+    return found
+
+
+def argv_of(text: str) -> list[str] | None:
+    """The words behind `vllm serve` (or behind an image) of a shell command without variables; else None."""
+    text = re.sub(r"\\\s*\n", " ", text)
+    try:
+        words = shlex.split(text, comments=True)
+    except ValueError:
+        return None
+    ends = [n for n, w in enumerate(words) if re.fullmatch(r"(\d?>{1,2}\S*|&|\|\|?|&&|;|2>&1)", w)]
+    starts = [n + 2 for n in range(len(words) - 1) if words[n].endswith("vllm") and words[n + 1] == "serve"]
+    starts += [n + 1 for n, w in enumerate(words) if re.match(r"(\S+/)?vllm-openai\S*:", w) and "docker" in words]
+    starts += [n + 1 for n, w in enumerate(words) if w == "vllm.entrypoints.openai.api_server"]
+    if not starts:
+        return None
+    start = max(starts)
+    words = words[start : next((n for n in ends if n > start), len(words))]
+    return None if any("$" in w for w in words) or not words else words
+
+
+# --- vLLM ----------------------------------------------------------------------------------------------------------
+
+
+def ask(lines: Sequence[tuple[str, list[str]]], version: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What vLLM says of each; a row holds the words and the verdict."""
+    source = options.source or CACHE / "src" / version
+    if not options.python.exists() or not source.exists():
+        print(f"error: there is no vLLM {version} to ask at {source} and {options.python}", file=sys.stderr)
+        print(f"hint: scripts/snapshot_flags.py --verify {version} puts both there", file=sys.stderr)
+        raise SystemExit(1)
+    with tempfile.TemporaryDirectory() as folder:
+        request = {
+            "gpu": B200,
+            "model": str(model_folder(Path(folder))),
+            "until": "names",
+            "warm": WARM,
+            "commands": [{"id": name, "words": words} for name, words in lines],
+        }
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("VLLM_", "HF_", "PYTHON"))}
+        env = keep | {"PYTHONPATH": str(source)}
+        done = subprocess.run(
+            ["nice", str(options.python), str(JUDGE)],
+            input=json.dumps(request),
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+        )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    if len(answers) != len(lines) + 1:
+        print("error: vLLM did not answer:", *done.stderr.splitlines()[-15:], sep="\n  ", file=sys.stderr)
+        raise SystemExit(1)
+    head, *verdicts = answers
+    print(f"vLLM {head['vllm']} was imported in {head['import_s']} s")
+    return [{"words": words, **verdict} for (_, words), verdict in zip(lines, verdicts, strict=True)]
+
+
+def model_folder(folder: Path) -> Path:
+    """The model's figures and a small tokenizer, and nothing else."""
+    from dsv4_launch.deep.figures import write_figures
+
+    return write_figures(folder / "model")
+
+
+# --- ours ----------------------------------------------------------------------------------------------------------
+
+
+def ours(words: Sequence[str], version: str) -> tuple[list[str], list[str]]:
+    """What depth 1 says of a command line: what the parser would refuse, and what vLLM would after it."""
+    from dsv4_launch.plan.argv_checks import check
+
+    parsed = parse(words, flag_table(version))
+    found = [*parsed.refusals, *check(parsed, flag_table(version))]
+    early = [f"{r.code}: {r.message}" for r in found if r.code in AT_THE_PARSER]
+    return early, [f"{r.code}: {r.message}" for r in found if r.code not in AT_THE_PARSER]
+
+
+# --- verdict files -------------------------------------------------------------------------------------------------
+
+
+def write(out: Path, rows: Iterable[dict[str, Any]], version: str, options: argparse.Namespace) -> None:
+    """Verdicts as gzipped JSON lines; of a corpus the ids only."""
+    kept = []
+    for row in rows:
+        said = "" if row["ok"] else str(row.get("said", ""))[:160]
+        entry = {"id": row["id"], "ok": row["ok"], "stage": row["stage"], "type": row.get("type", ""), "said": said}
+        kept.append(entry if options.corpus else {**entry, "words": row["words"]})
+    head = {"vllm": version, "date": datetime.date.today().isoformat(), "gpu": "8 x NVIDIA B200, simulated"}
+    head |= {"seed": options.seed} if options.mutations else {}
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [head, *kept])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def read(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    head, *rows = map(json.loads, gzip.decompress(file.read_bytes()).decode().splitlines())
+    return head, rows
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
+
+def report(version: str, rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> int:
+    judged = [row for row in rows if "words" in row]
+    said = [ours(row["words"], version) for row in judged]
+    touched = {flag for row in judged for flag in _flags(row["words"], version)}
+    print(f"vLLM {version}: {len(judged)} command lines over {len(touched)} options")
+    print("  vLLM's refusals by stage:", dict(Counter(r["stage"] for r in judged if r["ok"] is False)))
+    worst = 0.0
+    for stage, takes in (("parser", _past_parser), ("all of it", _starts)):
+        pairs = [(takes(row), not p and (stage == "parser" or not c)) for row, (p, c) in zip(judged, said, strict=True)]
+        counts = Counter(pair for pair in pairs if pair[0] is not None)
+        total = sum(counts.values()) or 1
+        yes = counts[True, True] + counts[True, False]
+        print(f"  {stage}: vLLM accepts {yes / total:.0%} of {total}")
+        print(f"    both accept {counts[True, True]}, both refuse {counts[False, False]}")
+        print(f"    false accept {counts[False, True]} ({counts[False, True] / total:.2%}), ", end="")
+        print(f"false reject {counts[True, False]} ({counts[True, False] / total:.2%})")
+        worst = max(worst, counts[True, False] / total, float(counts[False, True] > 0))
+    left = options.show
+    for row, (p, c) in zip(judged, said, strict=True):
+        for stage, takes, no in (("parser", _past_parser, p), ("all", _starts, p + c)):
+            if left and takes(row) is not None and takes(row) == bool(no) and not (stage == "all" and p):
+                left -= 1
+                print(f"- {row['id']} {stage}: {shlex.join(row['words'][1:])}")
+                print(f"    vLLM: {'takes it' if takes(row) else row['stage'] + ': ' + _one_line(row)}")
+                print(f"    ours: {'; '.join(no) or 'takes it'}")
+                break
+    return 10 if options.check and worst >= 0.01 else 0
+
+
+def _past_parser(row: dict[str, Any]) -> bool | None:
+    return None if row["stage"] == "judge" else bool(row["ok"]) or row["stage"] != "parse"
+
+
+def _starts(row: dict[str, Any]) -> bool | None:
+    return row["ok"] if row["ok"] is None else bool(row["ok"])
+
+
+def _one_line(row: dict[str, Any]) -> str:
+    return f"{row['type']}: {' '.join(str(row.get('said', '')).split())[:230]}"
+
+
+def _flags(words: Sequence[str], version: str) -> set[str]:
+    return set(parse(words, flag_table(version)).given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
