@@ -123,17 +123,16 @@ class _Work:
         done: set[Path] = set()
         while (hit := self._next(rows, table, done)) is not None:
             place, row = hit
-            if place.text_at:  # a table as JSON text is opened, so that what stays in it can be edited
-                data, _ = parse(self.text, self.file)
-                self.text = edit(self.text, [(place.text_at, from_json(_at(data, place.text_at)))], self.file)
-                continue
             if row.action == "keep":
                 done.add(place.path)
             elif row.action == "refuse" and not _was_default(place, table):
                 done.add(place.path)
+                self.stuck.append(place.text_at or place.path)
                 message = f"{_dotted(place.path)} {_shown(place.value)}: vLLM {border} cannot do it: {row.why}."
-                self.stuck.append(place.path)
                 self.refused.append(Problem("gone", message, self.origins.where(place.path), "Take it out first."))
+            elif place.text_at:  # a table as JSON text is opened, so that what stays in it can be edited
+                data, _ = parse(self.text, self.file)
+                self.text = edit(self.text, [(place.text_at, from_json(_at(data, place.text_at)))], self.file)
             else:
                 self._apply(border, place, row)
 

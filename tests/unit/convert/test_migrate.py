@@ -197,6 +197,22 @@ def test_what_stands_beside_it_in_a_json_text_stays():
     assert engine.replace(', "kv_rank": 1', "") in untouched.text
 
 
+def test_what_is_gone_is_refused_inside_a_json_text_too():
+    engine = """  speculative_config: '{"method": "medusa", "model": "x/y", "num_speculative_tokens": 2}'\n"""
+    (problem,) = problems_of(config("0.32.0", engine), "0.33.0")
+    assert (problem.code, problem.where) == ("gone", "x.yaml:8")
+
+
+def test_lines_that_end_as_on_windows_and_a_byte_order_mark_stay():
+    text = "\ufeff" + config("0.29.0", "  attention_config:\n    use_fp4_indexer_cache: true  # x\n").replace(
+        "\n", "\r\n"
+    )
+    found = migrate(text, "x.yaml", "0.30.0").text
+    assert found.startswith("\ufeff")
+    assert found.count("\n") == found.count("\r\n") == text.count("\n") - 1
+    assert "  indexer_cache_dtype: fp4  # x\r\n" in found
+
+
 def test_a_new_name_that_is_said_already_stands():
     engine = "  attention_config:\n    disable_flashinfer_prefill: true\n    mla_prefill_backend: TRTLLM_RAGGED\n"
     found = migrate(config("0.21.0", engine), "x.yaml", "0.22.0")
