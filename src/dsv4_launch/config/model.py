@@ -181,11 +181,18 @@ class Container(Strict):
     shm_size: Annotated[str, Field(pattern=BYTES, max_length=20)] | None = Field(
         None, description="Size of /dev/shm, such as 128g."
     )
+    network: Literal["bridge", "host"] = Field(
+        "bridge",
+        description="host: the server listens on server.host and server.port itself, and no port is published.",
+    )
     runtime: Literal["nvidia", "default"] = Field("nvidia", description="OCI runtime (--runtime).")
     caches: bool = Field(True, description="Keep compile and kernel caches on the host, so that a restart is warm.")
     mounts: tuple[Mount, ...] = Field((), description="Further mounts.")
     ulimits: Mapping[Annotated[str, Field(pattern=r"^[a-z]+$", max_length=20)], Annotated[int, Field(ge=-1)]] = Field(
         default_factory=dict, description="Resource limits (--ulimit), such as memlock: -1."
+    )
+    options: tuple[OneLine, ...] = Field(
+        (), description="Further words for `docker run`, verbatim, such as --device=/dev/infiniband."
     )
 
 

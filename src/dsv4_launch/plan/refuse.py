@@ -43,6 +43,37 @@ def secrets(config: LaunchConfig, where: Where) -> list[Problem]:
     return problems
 
 
+_OPTION_FIELDS = {
+    "e": "env", "env": "env", "name": "name", "gpus": "gpus", "runtime": "container.runtime", "ipc": "container.ipc",
+    "shm-size": "container.shm_size", "restart": "target.restart", "network": "container.network",
+    "net": "container.network", "d": "", "detach": "", "i": "", "t": "", "it": "", "ti": "", "rm": "",
+}  # fmt: skip
+
+
+def options(config: LaunchConfig, where: Where) -> list[Problem]:
+    """Words of ``container.options`` that have a field of their own, or that would undo how the container is run."""
+    problems: list[Problem] = []
+    for n, word in enumerate(config.container.options):
+        path = ("container", "options", n)
+        name = word.partition("=")[0].lstrip("-") if word.startswith("-") else None
+        if name == "network" and word != "--network=host" and word != "--network":
+            continue  # a network of its own name
+        if name in _OPTION_FIELDS:
+            field = _OPTION_FIELDS[name]
+            fix = f"Use {field}." if field else "Leave it out: the container runs detached and is kept."
+            problems.append(Problem("option-misplaced", f"container.options holds {word}.", where(path), fix))
+        elif looks_like_a_secret("", word) or looks_like_a_secret(*word.lstrip("-").replace("-", "_").partition("=")[::2]):
+            problems.append(
+                Problem(
+                    "secret-in-config",
+                    "container.options holds what looks like a secret.",
+                    where(path),
+                    "Export it and write its name into secrets.pass_through.",
+                )
+            )
+    return problems
+
+
 def layout(config: LaunchConfig, known: Known, settled: Settings, where: Where) -> list[Problem]:
     if known.gpu.arch == "cpu":
         return []

@@ -22,7 +22,7 @@ from dsv4_launch.plan.parts import (
     repo_of,
     stack_of,
 )
-from dsv4_launch.plan.refuse import layout, secrets
+from dsv4_launch.plan.refuse import layout, options, secrets
 from dsv4_launch.plan.settings import settle, written
 from dsv4_launch.plan.types import Plan, PlannedContainer, PlannedNative
 from dsv4_launch.values import frozen
@@ -53,7 +53,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
     """The plan if there is one, and every problem that stands in its way."""
     config, where = loaded.config, loaded.origins.where
     known, problems = look_up(config, where)
-    problems += secrets(config, where)
+    problems += secrets(config, where) + options(config, where)
     if known is None:
         return None, problems
     facts = facts_of(config, known)
@@ -92,6 +92,8 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
             restart=config.target.restart if config.target.type == "docker" else "no",
             binds=binds(config, known.gpu, image, model_source(config, known)),
             ulimits=dict(config.container.ulimits),
+            network="host" if config.container.network == "host" else "",
+            options=config.container.options,
         ),
         native=PlannedNative(
             executable_of(config, known), config.target.restart if config.target.type == "native" else "no"

@@ -105,6 +105,8 @@ class PlannedContainer:
     restart: str
     binds: tuple[Bind, ...]
     ulimits: Mapping[str, int]
+    network: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ def render(plan: Plan) -> Rendered:
     tail: list[tuple[Word, ...]] = [(plan.container.image,), (plan.model.served,)]
     if plan.model.revision:
         tail.append(("--revision", plan.model.revision))
+    if plan.container.network == "host":
+        tail += [("--host", plan.host), ("--port", str(plan.port))]
     tail += [argument.argv for argument in plan.arguments]
     config = canonical_json(plan.config).replace("~", "\\u007e")  # a literal ~ invites expansion
     labels: list[tuple[Word, ...]] = [
@@ -50,11 +52,19 @@ def _options(plan: Plan) -> list[tuple[Word, ...]]:
     if container.restart != "no":
         options.append((f"--restart={container.restart}",))
     options += [("--ulimit", f"{name}={limit}") for name, limit in container.ulimits.items()]
-    options.append(("-p", f"{_published(plan.host)}:{plan.port}:{CONTAINER_PORT}"))
+    if container.network == "host":
+        options.append(("--network=host",))
+    else:
+        options.append(("-p", f"{_published(plan.host)}:{plan.port}:{CONTAINER_PORT}"))
     options += [("-v", _bind(bind)) for bind in container.binds]
     for variable in plan.environment:
         named = variable.name if variable.value is None else joined(f"{variable.name}=", variable.value)
         options.append(("--env", named))
+    for word in container.options:
+        if word.startswith("-"):
+            options.append((word,))
+        else:  # an option's value stays on its line
+            options[-1] = (*options[-1], word)
     return options
 
 
