@@ -18,7 +18,7 @@ COMMANDS = dict(sorted(typer.main.get_command(app).commands.items()))  # type: i
 OPTIONS = {name: {word for p in command.params for word in p.opts} for name, command in COMMANDS.items()}
 WITH_JSON = sorted(name for name, options in OPTIONS.items() if "--output" in options)
 # What a command is told about first: a config, or the deployment that one names.
-ON_A_CONFIG = sorted(set(COMMANDS) - {"schema", "advisories", "explain"})
+ON_A_CONFIG = sorted(set(COMMANDS) - {"schema", "advisories", "explain", "facts"})
 WITHOUT_A_HOST = {
     "render-cmd": ["render-cmd"],
     "render-cmd native": ["render-cmd", "--target", "native"],
@@ -29,6 +29,9 @@ WITHOUT_A_HOST = {
     "show": ["show", "--builtin", "flash-b200"],
     "advisories": ["advisories", "--vllm", "0.28.0", "--gpu", "b200"],
     "explain": ["explain", "D56"],
+    "doctor of a shipped host": ["doctor", "--facts", "hgx-b200"],
+    "facts": ["facts", "diff", "hgx-b200", "hgx-h200", "--config", "flash-b200"],
+    "validate on a host": ["validate", "flash-b200", "--facts", "hgx-b200"],
 }
 ENVELOPE = ["version", "command", "status", "exit_code", "data", "errors"]
 Run = Callable[..., tuple[int, str, str]]
@@ -144,6 +147,8 @@ PLAN = [
         (["plan", "--explain"], PLAN),
         (["validate", "flash-b200"], ["files"]),
         (["show", "--builtin", "flash-b200"], ["builtin", "yaml"]),
+        (["doctor", "--facts", "hgx-b200"], ["name", "target", "host", "checks"]),
+        (["facts", "diff", "hgx-b200", "hgx-h200"], ["differences", "checks"]),
     ],
 )
 def test_the_json_of_a_result(words: list[str], keys: list[str], run: Run) -> None:
@@ -213,6 +218,16 @@ def cases() -> dict[str, tuple[list[str], int]]:
         "show: both": (["show", "x", "--builtin", "y"], 2),
         "show: unknown built-in": (["show", "--builtin", "flash-b201"], 2),
         "serve: attached and detached": (["serve", "--attach", "--detach"], 2),
+        "doctor: facts and save": (["doctor", "--facts", "hgx-b200", "--save", "FOLDER/x.json"], 2),
+        "doctor: no such facts": (["doctor", "--facts", "no-such.json"], 3),
+        "doctor: no such host": (["doctor", "--facts", "hgx-b201"], 3),
+        "doctor: facts that are a folder": (["doctor", "--facts", "FOLDER/"], 3),
+        "doctor: facts that are a config": (["doctor", "--facts", "BAD"], 3),
+        "doctor: bundle nowhere": (["doctor", "--facts", "hgx-b200", "--bundle", "FOLDER/no/x.tar.gz"], 3),
+        "doctor: skip without reason": (["doctor", "--facts", "hgx-b200", "--skip", "GPU001"], 2),
+        "validate: no such facts": (["validate", "flash-b200", "--facts", "no-such.json"], 3),
+        "serve: facts without a dry run": (["serve", "--facts", "hgx-b200"], 2),
+        "facts: nothing to compare": (["facts", "diff", "hgx-b200"], 2),
         "stop: not a number": (["stop", "x", "--timeout", "soon"], 2),
     }  # fmt: skip
     return found

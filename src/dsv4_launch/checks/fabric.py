@@ -59,7 +59,7 @@ def links_up(context: Context) -> Finding | None:
     if not worst.inactive:
         return None
     down = named(index for index, found in links.items() if found.inactive)
-    found = f"Of {down} NVLinks are down (GPU {index}: {worst.inactive} of {worst.active + worst.inactive})"
+    found = f"NVLinks of {down} are down (GPU {index}: {worst.inactive} of {worst.active + worst.inactive})"
     return Finding(found, "see `nvidia-smi nvlink -s` and the kernel log; a reboot may train them again")
 
 

@@ -42,7 +42,7 @@ def not_throttled(context: Context) -> Finding | None:
     if why is None:
         return None
     held = named(index for index, reasons in slow.items() if reasons)
-    return Finding(f"{held} run slower than they could ({', '.join(why)})", "see to cooling and power")
+    return Finding(f"The clock of {held} is held down ({', '.join(why)})", "see to cooling and power")
 
 
 @check("GPU010", requires=("GPU002",), severity="warning", applies=on_gpus)

@@ -63,6 +63,7 @@ def validate(
         bool,
         typer.Option("--fix", help="Mend what has a known remedy, in the files; comments and order stay."),
     ] = False,
+    facts: options.FactsOption = None,
     output: Annotated[
         options.CheckOutput, typer.Option("--output", help="human, json, or github: annotations with file and line.")
     ] = options.CheckOutput.human,
@@ -72,13 +73,15 @@ def validate(
     Every problem of every file is printed. Needs no GPU, no vLLM, no docker and no network, so it belongs into CI.
     --fix applies the remedies that the catalog has, and says every change; built-in configs are never changed.
 
-    Exit 0: all are valid. 3: an input is not valid. 4: valid, but no vLLM or GPU can do it.
+    With --facts each config is judged on that recorded host too (`dsv4 doctor --save` records one).
+
+    Exit 0: all are valid. 3: an input is not valid. 4: valid, but no vLLM or GPU can do it. 5: not on that host.
 
     Example: dsv4 validate configs/ --output github
     """
     from dsv4_launch.cli.validating import validate_all
 
-    return validate_all(configs, overrides or [], output, fix=fix)
+    return validate_all(configs, overrides or [], output, fix=fix, facts=facts)
 
 
 def plan(

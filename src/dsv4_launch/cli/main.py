@@ -10,6 +10,8 @@ import typer
 from dsv4_launch.cli import (
     advisory_commands,
     config_commands,
+    convert_commands,
+    doctor_commands,
     migrate_command,
     pin_command,
     rehearse_command,
@@ -28,10 +30,12 @@ app = typer.Typer(
 )
 config_commands.register(app)
 serve_commands.register(app)
+doctor_commands.register(app)
 rehearse_command.register(app)
 pin_command.register(app)
 migrate_command.register(app)
 advisory_commands.register(app)
+convert_commands.register(app)
 
 
 def _print_version(wanted: bool) -> None:

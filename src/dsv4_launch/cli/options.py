@@ -58,6 +58,12 @@ TargetOption = Annotated[
     Optional[TargetName],  # noqa: UP045
     typer.Option("--target", help="Run in docker or natively, instead of the config's own target."),
 ]
+FactsOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--facts", metavar="FILE", help="Judge this recorded (or shipped) host instead of looking.", show_default=False
+    ),
+]
 OutputOption = Annotated[
     Output, typer.Option("--output", help="Print for people or, as one JSON envelope, for scripts.")
 ]

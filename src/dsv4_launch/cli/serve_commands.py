@@ -46,6 +46,7 @@ def serve(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Do everything but launch (and fetch): checks, and the command.")
     ] = False,
+    facts: options.FactsOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return after the launch; do not wait until ready.")] = False,
     attach: Annotated[bool, typer.Option("--attach", help="Follow the log once it is ready.")] = False,
     timeout: Annotated[
@@ -84,10 +85,12 @@ def serve(
 
     if attach and detach:
         raise UsageError("--attach and --detach exclude each other.", where="dsv4 serve")
+    if facts and not dry_run:
+        raise UsageError("--facts judges a recorded host, so nothing can be launched there.", fix="Add --dry-run.")
     chosen = Options(timeout, detach, parse_skips(skip or ()), on_failure.value, not no_pull)
     plan = resolve(load_config(config, overrides, target))
     if dry_run:
-        return serving.dry_run(plan, chosen, output)
+        return serving.dry_run(plan, chosen, output, facts)
     return serving.launch(plan, chosen, output, attach=attach)
 
 

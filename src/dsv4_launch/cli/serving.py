@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dsv4_launch.cli import drivers, options, show
+from dsv4_launch.cli import drivers, options, show, verdicts
+from dsv4_launch.cli.fact_files import read_facts
 from dsv4_launch.errors import ServerError
 from dsv4_launch.values import fill, to_data
 
@@ -93,14 +95,21 @@ def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> 
     )
 
 
-def dry_run(plan: Plan, chosen: Options, output: options.Output) -> int:
-    """Everything but the launch: every check with its result, what would be fetched, the words that would run."""
+def dry_run(plan: Plan, chosen: Options, output: options.Output, recorded: str | None = None) -> int:
+    """Everything but the launch: every check with its result, what would be fetched, the words that would run.
+
+    With ``recorded`` facts that host is judged, where what its record does not know forbids nothing.
+    """
     from dsv4_launch.checks.examine import blocking
     from dsv4_launch.run import lifecycle
     from dsv4_launch.targets import render
 
-    found = lifecycle.dry_run(plan, render(plan), world(plan.target), chosen)
-    failed = blocking(found.checks)
+    here = world(plan.target)
+    if recorded is not None:
+        facts = read_facts(recorded)
+        here = replace(here, probe=lambda _request: facts)
+    found = lifecycle.dry_run(plan, render(plan), here, chosen)
+    failed = blocking(found.checks, recorded=recorded is not None)
     exit_code = 5 if failed else 0
     if output is options.Output.json:
         show.envelope("serve", exit_code, found, [result.problem() for result in failed])
@@ -151,13 +160,9 @@ def fill_user() -> str:
 def _tell_dry(found: DryRun) -> None:
     import shlex
 
-    marks = {"passed": "ok", "failed": "FAILED", "ignored": "skipped", "not checked": "unknown"}
     for result in found.checks:
-        if result.status == "not applicable":
-            continue
-        why = f" ({result.why})" if result.status == "ignored" else ""
-        said = result.finding.found if result.finding is not None else result.message
-        show.say(f"  {marks[result.status]:<8} {result.code:<7} {show.clean(said)}{why}")
+        if result.status != "not applicable":
+            show.say(verdicts.line(result))
     for thing in found.fetches:
         show.say(f"would fetch: {thing}")
     words = [word if isinstance(word, str) else fill(word, {}) for word in found.argv]

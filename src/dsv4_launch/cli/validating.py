@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dsv4_launch.cli import options, show
 from dsv4_launch.cli.configs import expand, read
+from dsv4_launch.cli.fact_files import read_facts
 from dsv4_launch.config.load import load
 from dsv4_launch.errors import ImpossibleError, InputError, Problem, UsageError, most_basic
 from dsv4_launch.plan.repair import Change
 from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.values import canonical_json
+
+if TYPE_CHECKING:
+    from dsv4_launch.facts import HostFacts
+    from dsv4_launch.plan.types import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +35,22 @@ class Verdict:
 
 
 def validate_all(
-    arguments: Sequence[str], overrides: Sequence[str], output: options.CheckOutput, *, fix: bool = False
+    arguments: Sequence[str],
+    overrides: Sequence[str],
+    output: options.CheckOutput,
+    *,
+    fix: bool = False,
+    facts: str | None = None,
 ) -> int:
     """Judge every config that the arguments name, print the verdicts, return the exit code.
 
-    With ``fix`` each file is repaired first. Raises UsageError for ``fix`` with overrides: those are in no file.
+    With ``fix`` each file is repaired first. With ``facts`` each is judged on that recorded host too.
+
+    Raises UsageError for ``fix`` with overrides (those are in no file), InputError for what is no facts file.
     """
     if fix and overrides:
         raise UsageError("--fix mends files, and --set is in none.", fix="Leave one of the two out.")
+    host = read_facts(facts) if facts else None
     verdicts: list[Verdict] = []
     for argument in arguments:
         try:
@@ -45,13 +59,13 @@ def validate_all(
             verdicts.append(Verdict(argument, False, error.exit_code, error.problems, ()))
             continue
         seen = {verdict.file for verdict in verdicts}
-        verdicts += [_judge(path, shown, overrides, fix=fix) for path, shown in found if shown not in seen]
+        verdicts += [_judge(path, shown, overrides, host, fix=fix) for path, shown in found if shown not in seen]
     exit_code = most_basic(verdict.exit_code for verdict in verdicts)
     _PRINTERS[output](verdicts, exit_code)
     return exit_code
 
 
-def _judge(path: Path, shown: str, overrides: Sequence[str], *, fix: bool) -> Verdict:
+def _judge(path: Path, shown: str, overrides: Sequence[str], host: HostFacts | None, *, fix: bool) -> Verdict:
     changes: tuple[Change, ...] = ()
     try:
         if fix:
@@ -64,7 +78,23 @@ def _judge(path: Path, shown: str, overrides: Sequence[str], *, fix: bool) -> Ve
         for n in plan.notices
         if n.kind == "warning"
     )
-    return Verdict(shown, True, 0, (), warnings, changes)
+    faults, doubts = _on_host(plan, host, shown) if host is not None else ((), ())
+    return Verdict(shown, not faults, 5 if faults else 0, faults, (*warnings, *doubts), changes)
+
+
+def _on_host(plan: Plan, host: HostFacts, shown: str) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """What of a recorded host forbids the plan, and what should be known of it; each with the config it is about."""
+    from dsv4_launch.checks.examine import blocking, examine, warnings
+
+    results = examine(plan, host)
+    unknown = [one.code for one in results if one.status == "not checked" and not one.blocked_by]
+    doubts = [replace(one.problem(), where=shown) for one in warnings(results)]
+    if unknown:
+        said = f"The recorded host does not tell whether {', '.join(unknown)} would pass."
+        doubts.append(
+            Problem("not-checked", said, shown, "Record it for this config: `dsv4 doctor CONFIG --save FILE`.")
+        )
+    return tuple(replace(one.problem(), where=shown) for one in blocking(results, recorded=True)), tuple(doubts)
 
 
 def _fixed(path: Path, shown: str) -> tuple[Change, ...]:
