@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.advisories import Advisory, advisories
+from dsv4_launch.catalog.lint import fault_kinds, lint_rules
 from dsv4_launch.catalog.read import table
 from dsv4_launch.catalog.rules import Patch, constraints
 from dsv4_launch.cli import options, show
@@ -15,7 +16,7 @@ from dsv4_launch.values import listed, nearest
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A code in words. ``kind``: advisory, constraint, check or problem."""
+    """A code in words. ``kind``: advisory, constraint, check, problem or lint."""
 
     code: str
     kind: str
@@ -48,7 +49,7 @@ def explain_code(code: str, output: options.Output) -> int:
 
 def explanations() -> dict[str, Explanation]:
     """Every code that dsv4 prints, explained."""
-    return {entry.code: entry for entry in (*_problems(), *_checks(), *_constraints(), *_advisories())}
+    return {entry.code: entry for entry in (*_lints(), *_problems(), *_checks(), *_constraints(), *_advisories())}
 
 
 def _advisories() -> list[Explanation]:
@@ -107,6 +108,15 @@ def _problems() -> list[Explanation]:
     return [
         Explanation(row["code"], "problem", row["title"], row["cause"], row["fix"])
         for row in table("problems")["problem"]
+    ]
+
+
+def _lints() -> list[Explanation]:
+    rows = [(row.code, row.why, row.fix) for row in fault_kinds().values()]
+    rows += [(row.code, row.why, row.fix) for row in lint_rules()]
+    return [
+        Explanation(code, "lint", "found in a pasted launch", why.replace("{said}", "…"), fix.replace("{said}", "…"))
+        for code, why, fix in rows
     ]
 
 

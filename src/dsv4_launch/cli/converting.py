@@ -1,0 +1,137 @@
+"""`dsv4 lint` and `dsv4 import`: reading what was pasted, and the command or config that comes of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dsv4_launch.cli import show
+from dsv4_launch.config.load import load
+from dsv4_launch.convert.command_text import command_text
+from dsv4_launch.convert.config_text import config_text
+from dsv4_launch.convert.find import find_launches
+from dsv4_launch.convert.imported import Note
+from dsv4_launch.convert.importer import Imported, import_launch, labelled
+from dsv4_launch.convert.launch import Launch
+from dsv4_launch.convert.lint import MAX_BYTES, Verdict
+from dsv4_launch.convert.secrets import secret_values, without_secrets
+from dsv4_launch.errors import Dsv4Error, InputError
+from dsv4_launch.plan.resolve import resolve
+from dsv4_launch.targets import render, shell
+
+
+def read_text(argument: str) -> tuple[str, str]:
+    """The text that an argument names, and what to call it: a file, ``-`` for stdin, or the text itself.
+
+    Raises InputError: no such file, unreadable, or larger than the limit.
+    """
+    if argument == "-":
+        return _decoded(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin"), "stdin"
+    if len(argument) < 4096 and "\n" not in argument and "\x00" not in argument:
+        path = Path(argument)
+        try:
+            if path.is_file():
+                with path.open("rb") as file:
+                    return _decoded(file.read(MAX_BYTES + 1), argument), argument
+            if path.is_dir():
+                raise InputError("This is a folder; a file or a text is wanted.", where=argument)
+        except OSError as error:
+            raise InputError(f"The file cannot be read: {error.strerror or error}.", where=argument) from None
+        if not any(c.isspace() for c in argument.strip()):
+            raise InputError("There is no such file.", where=argument, fix="A command is given as one quoted argument.")
+    return _decoded(argument.encode("utf-8", "surrogateescape"), "text"), "text"
+
+
+def _decoded(raw: bytes, name: str) -> str:
+    if len(raw) > MAX_BYTES:
+        raise InputError(f"The text is larger than {MAX_BYTES:,} bytes.", where=name, fix="Is this the right file?")
+    return raw.decode("utf-8-sig", "replace")
+
+
+def repaired(verdict: Verdict, text: str) -> str:
+    """The command as it should be: our rendering of what was imported; where that cannot be, the same words mended."""
+    launch, imported = verdict.launch, verdict.imported
+    engine = imported.engine
+    seen_through = not engine.open_ended and not any(word.opaque for word in engine.words)
+    if launch.kind in ("docker", "native", "argv") and seen_through and not _lost(imported):
+        try:
+            return shell.multiline(render(resolve(load(config_text(_safer(imported.data), (), "text"), "import.yaml"))))
+        except Dsv4Error:
+            pass
+    return without_secrets(command_text(launch, engine, text), secret_values(launch, engine))
+
+
+def _lost(imported: Imported) -> bool:
+    return any(note.kind == "lost" and "secret" not in note.text for note in imported.notes)
+
+
+def _safer(data: Mapping[str, Any]) -> dict[str, Any]:
+    """On this machine only unless a key guards it, compile caches kept."""
+    result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in data.items()}
+    server = result.setdefault("server", {})
+    if not server.get("api_key_env"):
+        server["host"] = "127.0.0.1"
+    if "container" in result:
+        result["container"]["caches"] = True
+    passed = [
+        name for name in result.get("secrets", {}).get("pass_through", ()) if not name.startswith(("HF_", "HUGGING"))
+    ]
+    if "secrets" in result:
+        result["secrets"] = {"pass_through": passed} if passed else {}
+    return result
+
+
+def imported_text(text: str, name: str, vllm: str | None, gpu: str | None) -> tuple[str, list[Note]]:
+    """The config file of the first launch in a text, and what is to be said about it. Raises InputError for none."""
+    launches = find_launches(text)
+    if not launches:
+        raise InputError(
+            "No launch of vLLM is found in the text.",
+            where=name,
+            fix="It holds a `docker run`, a `vllm serve`, a compose file, a Kubernetes manifest or a Dockerfile?",
+            code="no-launch",
+        )
+    launch = launches[0]
+    imported = import_launch(launch, text, vllm, gpu)
+    notes = list(imported.notes)
+    if len(launches) > 1:
+        notes.append(Note("lost", f"{len(launches) - 1} more launches of the text: import them one by one"))
+    data = _labelled(launch) if not vllm and not gpu else None
+    if data is not None:
+        return config_text(data, (), name), []
+    secrets = secret_values(launch, imported.engine)
+    notes = [Note(note.kind, without_secrets(note.text, secrets), note.span) for note in notes]
+    return config_text(imported.data, notes, name), notes
+
+
+def _labelled(launch: Launch) -> Mapping[str, Any] | None:
+    """The config of our own label, when rendering it gives the very words that were pasted."""
+    data = labelled(launch)
+    if data is None:
+        return None
+    try:
+        again = shell.oneline(render(resolve(load(config_text(data, (), "label"), "label"))))
+    except Dsv4Error:
+        return None
+    same = find_launches(again)
+    return data if same and _said(same[0]) == _said(launch) else None
+
+
+def _said(launch: Launch) -> tuple[Any, ...]:
+    return (
+        [word.text for word in launch.engine],
+        launch.image.text if launch.image else "",
+        [(option.name, option.value) for option in launch.options],
+        [(variable.name, variable.value) for variable in launch.variables],
+    )
+
+
+def problems_of(text: str) -> list[str]:
+    """What `dsv4 validate` would say of an imported config."""
+    try:
+        resolve(load(text, "config"))
+    except Dsv4Error as error:
+        return [show.clean(problem.message) for problem in error.problems]
+    return []

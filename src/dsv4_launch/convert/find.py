@@ -1,0 +1,216 @@
+"""The launches in a text: shell commands, compose files, Kubernetes manifests, Dockerfiles, tables of options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from dsv4_launch.convert.docker_words import docker_run
+from dsv4_launch.convert.dockerfile import dockerfile_launches
+from dsv4_launch.convert.entry import engine_words
+from dsv4_launch.convert.launch import Launch, Variable
+from dsv4_launch.convert.manifests import manifest_launches
+from dsv4_launch.convert.program import assignment, served
+from dsv4_launch.convert.shell_text import Simple, read_command
+from dsv4_launch.convert.words import Fault, Word, moved, moved_faults, span_of
+
+MOST_LAUNCHES = 20
+
+_GAP = r"[ \t]{1,40}"
+_ANCHOR = re.compile(
+    rf"(?<![\w./-])(?:(?P<container>(?:[\w./-]{{0,80}}/)?(?:docker|podman|nerdctl){_GAP}(?:container{_GAP})?run\b)"
+    r"|(?P<vllm>(?:(?:[\w./~<>${}-]{0,200}/)?vllm|\"[^\"\n]{0,300}/vllm\"|'[^'\n]{0,300}/vllm')"
+    rf"{_GAP}serve\b)"
+    rf"|(?P<python>(?:[\w./~-]{{0,200}}/)?python[\d.]{{0,6}}{_GAP}-m{_GAP}vllm\.entrypoints\b))"
+)
+# A sanitised or renamed program, looked for only where nothing else is found.
+_RENAMED = re.compile(
+    r"(?<![\w./-])(?P<vllm>(?:[<\w./~>$-]{1,200}|\"[^\"\n]{1,300}\"|'[^'\n]{1,300}')"
+    rf"{_GAP}serve(?={_GAP}(?:[\"'$]|[\w.~-]{{0,80}}/)))"
+)
+_COMMENT = re.compile(r"[ \t]*#")
+_EXPORT = re.compile(r"(?m)^[ \t]*(?:\$[ \t]+)?(?:export[ \t]+)?(?=[A-Za-z_]\w{0,80}=)")
+_ARRAY = re.compile(r"[A-Za-z_]\w{0,80}\+?=\([ \t]*\n?[ \t]*\Z")
+_SCRIPT_OF = re.compile(r"(?:(?:ba|z|da)?sh[ \t]+-\w{0,4}c|ssh[ \t]+\S{1,80})[ \t]+\Z")
+_PREFIX_CHARACTERS = 2_000
+_MOST_VARIABLES = 200
+
+
+def find_launches(text: str) -> tuple[Launch, ...]:
+    """Every launch of vLLM in a text, in its order; at most 20."""
+    text = text.replace("\r\n", " \n").replace("\r", "\n").replace("\x00", " ")
+    found = dockerfile_launches(text) or manifest_launches(text)
+    return tuple(found[:MOST_LAUNCHES]) if found else tuple(_shell_launches(text))
+
+
+def _shell_launches(text: str) -> list[Launch]:
+    for pattern, comments in ((_ANCHOR, False), (_ANCHOR, True), (_RENAMED, False)):
+        found = _scan(text, pattern, comments=comments)
+        if found:
+            return found
+    return []
+
+
+def _scan(text: str, pattern: re.Pattern[str], *, comments: bool) -> list[Launch]:
+    found: list[Launch] = []
+    shell: tuple[Variable, ...] | None = None
+    behind = tried = 0
+    for anchor in pattern.finditer(text):
+        if anchor.start() < behind:
+            continue
+        start = text.rfind("\n", max(0, anchor.start() - _PREFIX_CHARACTERS), anchor.start()) + 1
+        if not comments and _COMMENT.match(text, start, anchor.start()):
+            continue
+        if shell is None:
+            shell = _exported(text)
+        tried += 1
+        launch, behind = _one(text, anchor, start, [v for v in shell if v.span[0] < anchor.start()])
+        if launch is not None:
+            found.append(launch)
+        if len(found) >= MOST_LAUNCHES or tried >= 5 * MOST_LAUNCHES:
+            break
+    return found
+
+
+def _exported(text: str) -> tuple[Variable, ...]:
+    """``NAME=value`` and ``export NAME=value`` lines; those that are exported reach the server."""
+    found: dict[str, Variable] = {}
+    for line in _EXPORT.finditer(text):
+        known = {name: v.value or "" for name, v in found.items() if not v.opaque}
+        simple = read_command(text, line.end(), variables=known)
+        given = [assignment(word) for word in simple.words]
+        if not all(given) or any(fault.code == "missing-continuation" for fault in simple.faults):
+            continue
+        for variable in given:
+            if variable is not None:
+                found.pop(variable.name, None)
+                found[variable.name] = variable
+        if len(found) > _MOST_VARIABLES:
+            break
+    return tuple(found.values())
+
+
+def _one(text: str, anchor: re.Match[str], line_start: int, shell: Sequence[Variable]) -> tuple[Launch | None, int]:
+    at, end = anchor.start(), len(text)
+    prefix_start = max(line_start, at - _PREFIX_CHARACTERS)
+    while text[:prefix_start].endswith("\\\n") and at - prefix_start < _PREFIX_CHARACTERS:
+        prefix_start = text.rfind("\n", 0, prefix_start - 1) + 1
+    prefix = text[prefix_start:at]
+    known = {v.name: v.value or "" for v in shell if not v.opaque}
+    array = bool(_ARRAY.search(text[max(0, at - 200) : at]))
+    ahead = _before(text, prefix_start, at)
+    simple = _inner(text, prefix_start, prefix, at, known)
+    if simple is None:
+        if prefix.count("`") % 2 == 1 and (tick := text.find("`", at)) >= 0:
+            end = tick
+        simple = read_command(text, at, end, variables=known, array=array)
+    faults = tuple(f for f in simple.faults if f.code != "missing-continuation" or not array)
+    if anchor.lastgroup == "container":
+        return _container(text, simple, faults, ahead, shell), max(simple.end, at + 1)
+    words = simple.words
+    if anchor.re is _RENAMED and words:
+        words = (Word("vllm", words[0].start, words[0].end), *words[1:])
+        faults = tuple(f for f in faults if f.start > words[0].end)
+    server = served(words, text)
+    if server is None:
+        return None, max(simple.end, at + 1)
+    exported = tuple(v for v in shell if _is_exported(text, v))
+    return (
+        Launch(
+            kind="native",
+            program=simple.words[0].text if anchor.re is _RENAMED else server.program,
+            span=(at, simple.end),
+            engine=server.engine,
+            variables=(*exported, *ahead, *server.variables),
+            faults=(*faults, *server.faults),
+        ),
+        max(simple.end, at + 1),
+    )
+
+
+def _is_exported(text: str, variable: Variable) -> bool:
+    line = text.rfind("\n", 0, variable.span[0]) + 1
+    return "export" in text[line : variable.span[0]]
+
+
+def _before(text: str, start: int, at: int) -> tuple[Variable, ...]:
+    """Assignments right in front of the command, as in ``NAME=value docker run``."""
+    words = read_command(text, start, at).words if "=" in text[start:at] else ()
+    found: list[Variable] = []
+    for word in reversed(words):
+        variable = assignment(word)
+        if variable is not None:
+            found.append(variable)
+        elif word.text not in ("sudo", "env", "exec", "nohup", "time"):
+            break
+    return tuple(reversed(found))
+
+
+def _inner(text: str, start: int, prefix: str, at: int, known: dict[str, str]) -> Simple | None:
+    """The command when it stands inside the quotes of ``bash -c '…'`` or ``ssh host "…"``."""
+    opening = max(prefix.rfind("'"), prefix.rfind('"'))
+    if opening < 0 or not _SCRIPT_OF.search(prefix[:opening]):
+        return None
+    outer = read_command(text, start + opening)
+    if not outer.words:
+        return None
+    script = outer.words[0]
+    offset = script.exact if script.exact >= 0 else None
+    inside = script.text.find(text[at : at + 4])
+    inner = read_command(script.text, max(inside, 0), variables=known)
+    return Simple(
+        moved(inner.words, offset, script.span),
+        at,
+        max(script.end, at + 1),
+        moved_faults(inner.faults, offset, script.span),
+    )
+
+
+def _container(
+    text: str, simple: Simple, faults: tuple[Fault, ...], ahead: tuple[Variable, ...], shell: Sequence[Variable]
+) -> Launch | None:
+    words = simple.words
+    run = next((n for n, word in enumerate(words[:4]) if word.text == "run"), None)
+    if run is None:
+        return None
+    docker = docker_run(words[run + 1 :])
+    by_name = {v.name: v for v in (*shell, *ahead)}
+    variables = tuple(
+        _passed(option.value or "", option.span, option.opaque, by_name)
+        for option in docker.options
+        if option.name == "env" and option.value
+    )
+    entry = next((o for o in reversed(docker.options) if o.name == "entrypoint" and o.value is not None), None)
+    entrypoint = (Word(entry.value or "", *entry.span, entry.opaque),) if entry is not None else None
+    inside = engine_words(entrypoint, docker.command, docker.image, text)
+    return Launch(
+        kind="docker",
+        program=words[0].text.rsplit("/", 1)[-1],
+        span=(simple.start, simple.end),
+        engine=inside.engine,
+        image=docker.image,
+        options=tuple(o for o in docker.options if o.name != "env"),
+        variables=(*variables, *inside.variables),
+        faults=(*faults, *docker.faults, *inside.faults),
+        loose=inside.loose,
+    )
+
+
+def _passed(text: str, span: tuple[int, int], opaque: bool, known: dict[str, Variable]) -> Variable:
+    """``NAME=value``, or ``NAME`` alone: by name, from a variable that may be set in front of the command."""
+    name, equals, value = text.partition("=")
+    if equals:
+        return Variable(name, value, span, opaque)
+    given = known.get(name)
+    source = given.value if given is not None and given.value and "$" in given.value else None
+    return Variable(name, None, span, opaque=False) if source is None else Variable(name, source, span, opaque=True)
+
+
+def argv_launch(words: Sequence[str]) -> Launch:
+    """A launch from the words behind ``vllm serve`` alone; their places are those of the words joined by blanks."""
+    found: list[Word] = []
+    at = 0
+    for text in words:
+        found.append(Word(text, at, at + len(text), exact=at))
+        at += len(text) + 1
+    return Launch(kind="argv", program="vllm", span=span_of(found), engine=tuple(found))

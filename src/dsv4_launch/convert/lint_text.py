@@ -1,0 +1,134 @@
+"""What is wrong with a launch as it is written: its text, its words, its variables, its release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dsv4_launch.catalog.flags import flag_table, versions
+from dsv4_launch.catalog.lint import parser_names
+from dsv4_launch.catalog.version import release_tuple
+from dsv4_launch.convert.finding import Finding, found_fault, place_of
+from dsv4_launch.convert.importer import Imported
+from dsv4_launch.convert.launch import Launch
+from dsv4_launch.convert.secrets import secret_words
+from dsv4_launch.convert.words import Fault
+from dsv4_launch.values import nearest
+
+# Found once a text, however often: the first place is shown, with how many more there are.
+_ONCE = frozenset({"missing-continuation", "space-after-backslash", "typographic", "placeholder"})
+
+
+def text_findings(launch: Launch, imported: Imported) -> Iterator[Finding]:
+    """What is wrong with the text, its secrets, its model and its release."""
+    faults = [*launch.faults, *imported.engine.faults]
+    counts: dict[str, list[Fault]] = {}
+    for fault in faults:
+        counts.setdefault(fault.code, []).append(fault)
+    for code, same in counts.items():
+        if code in _ONCE:
+            yield found_fault(same[0], len(same) - 1)
+        else:
+            yield from (found_fault(fault) for fault in same)
+    for name, span in secret_words(launch, imported.engine):
+        yield found_fault(Fault("secret-on-command-line", *span, name))
+    yield from (found_fault(fault) for fault in _tildes(launch))
+    for name in imported.engine.parsed.repeated:
+        yield found_fault(
+            Fault("repeated", *place_of(f"engine.{name.lstrip('-').replace('-', '_')}", launch, imported), name)
+        )
+    yield from (found_fault(fault) for fault in _release(launch, imported))
+    given = imported.engine.parsed.given
+    if launch.contained and not launch.engine and not any(o.opaque for o in launch.options) and launch.loose:
+        yield found_fault(Fault("no-arguments", *launch.loose[0].span))
+    elif not imported.engine.parsed.model and "model" not in given and not imported.engine.open_ended:
+        yield found_fault(Fault("no-model", *launch.span))
+
+
+def _release(launch: Launch, imported: Imported) -> Iterator[Fault]:
+    release = imported.engine.release
+    span = launch.image.span if launch.image is not None else (launch.span[0], launch.span[0])
+    if release.told == "unknown":
+        said = (
+            release.said or f"the text names no vLLM release; it is judged as {release.table}, the newest that is known"
+        )
+        yield Fault("version-unknown", *span, said)
+    elif release.told in ("custom", "latest"):
+        yield Fault("version-unknown", *span, f"the image's tag names no release; it is judged as {release.table}")
+    elif release.version != release.table:
+        try:
+            old = release_tuple(release.version) < release_tuple("0.20.0")
+        except ValueError:
+            old = False
+        if old and imported.variant is not None:
+            said = f"vLLM {release.version} cannot serve this model: {imported.variant.min_vllm} is the first that does"
+            yield Fault("version-too-old", *span, said)
+        else:
+            said = (
+                f"{release.version} is not a release that is known here; it is judged as {release.table}, the nearest"
+            )
+            yield Fault("version-unknown", *span, said)
+    variant = imported.variant
+    if variant is not None and release_tuple(release.table) < release_tuple(variant.min_vllm):
+        said = f"vLLM {release.version} cannot serve {variant.title}: {variant.min_vllm} is the first that does"
+        yield Fault("version-too-old", *span, said)
+
+
+def _tildes(launch: Launch) -> Iterator[Fault]:
+    if launch.kind != "docker":
+        return
+    for option in launch.options:
+        word = option.words[-1]
+        quoted = word.text.startswith("~/") and word.exact > word.start
+        joined = len(option.words) == 1 and "=~/" in word.text and option.name in ("volume", "mount")
+        if (quoted and option.name in ("volume", "env-file")) or joined or "source=~/" in word.text:
+            yield Fault("tilde-not-expanded", word.start, word.end, word.text)
+    for word in launch.engine:
+        if word.text.startswith("--") and "=~/" in word.text:
+            yield Fault("tilde-not-expanded", word.start, word.end, word.text)
+
+
+def refused_findings(imported: Imported) -> Iterator[Finding]:
+    """What the release would refuse, and parsers that it does not have."""
+    words = imported.engine.words
+    for refusal in imported.engine.refusals:
+        places = [words[n].span for n in refusal.at]
+        span = (min(s for s, _ in places), max(e for _, e in places)) if places else (0, 0)
+        code = refusal.code
+        if code == "unknown-option" and not imported.engine.release.custom:
+            yield Finding(code, "error", refusal.message, refusal.fix or _elsewhere(refusal.option), span)
+            continue
+        if code == "unknown-option" and not _elsewhere(refusal.option):
+            code = "unrecognized"  # no release has it, so that no build is likely to
+        yield Finding(code, "error", refusal.message, refusal.fix, span)
+    release = imported.engine.release.table
+    plugged = (
+        "tool_parser_plugin" in imported.engine.parsed.given
+        or "reasoning_parser_plugin" in imported.engine.parsed.given
+    )
+    for kind in ("tool_call_parser", "reasoning_parser"):
+        given = imported.engine.parsed.given.get(kind)
+        if given is None or not given.values or plugged or any(words[n].opaque for n in given.at):
+            continue
+        name = given.values[0]
+        if name and name not in parser_names(kind, release):
+            meant = nearest(name, parser_names(kind, release))
+            hint = f" (did you mean {meant}?)" if meant else ""
+            said = f"vLLM {release} registers no {kind.replace('_', ' ')} {name}{hint}"
+            yield found_fault(Fault("unknown-parser", words[given.at[0]].start, words[given.at[-1]].end, said))
+
+
+def _elsewhere(option: str) -> str:
+    """Which releases have an option that this one has not."""
+    having = [version for version in versions() if option in flag_table(version).by_flag]
+    return f"Releases {having[0]} to {having[-1]} have it." if having else ""
+
+
+def environment_findings(launch: Launch, imported: Imported) -> Iterator[Finding]:
+    """``VLLM_…`` variables that the release does not read."""
+    known = flag_table(imported.engine.release.table).env
+    for variable in launch.variables:
+        if variable.name.startswith("VLLM_") and variable.name not in known:
+            meant = nearest(variable.name, known)
+            said = f"vLLM {imported.engine.release.table} reads no variable {variable.name}"
+            said += f"; did you mean {meant}?" if meant else ""
+            yield found_fault(Fault("unknown-variable", *variable.span, said))
