@@ -21,6 +21,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "container": model.Container,
     "container.mounts": model.Mount,
     "secrets": model.Secrets,
+    "hub": model.Hub,
     "start": model.Start,
 }
 _WANTED = {

@@ -206,6 +206,15 @@ class Secrets(Strict):
     )
 
 
+class Hub(Strict):
+    """What a start may ask of the Hugging Face Hub."""
+
+    offline: bool = Field(
+        False,
+        description="The server asks the Hub for nothing (HF_HUB_OFFLINE=1): its weights are pulled on the host first.",
+    )
+
+
 class Start(Strict):
     """How long a start may take."""
 
@@ -245,4 +254,5 @@ class LaunchConfig(Strict):
         default_factory=lambda: DockerTarget(type="docker"), description="Where it runs: docker or native."
     )
     secrets: Secrets = Field(default_factory=Secrets, description="Names of variables that hold secrets.")
+    hub: Hub = Field(default_factory=Hub, description="What a start may ask of the Hugging Face Hub.")
     start: Start = Field(default_factory=Start, description="Deadlines of a start.")

@@ -25,6 +25,7 @@ class Setting:
 
 Settings = Mapping[str, Setting]
 
+_OFFLINE = "the weights are pulled on the host first, so that a start never depends on the Hub"
 _TABLES = ("parallel", "server", "container", "start", "engine")
 
 
@@ -40,6 +41,9 @@ def written(config: LaunchConfig, where: Callable[[Path], str]) -> dict[str, Set
                 settled[f"{table}.{name}"] = _setting(part, (table, name), value, where)
     for name, value in config.env.items():
         settled[f"env.{name}"] = _setting(config, ("env", name), value, where)
+    if config.hub.offline:
+        # What the config's own env says stands: an operator may turn the Hub on for one start.
+        settled.setdefault("env.HF_HUB_OFFLINE", Setting("1", _OFFLINE, where(("hub", "offline"))))
     return settled
 
 

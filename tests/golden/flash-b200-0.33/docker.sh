@@ -9,6 +9,7 @@ docker run \
   -p 127.0.0.1:8000:8000 \
   -v "${HF_HOME:-$HOME/.cache/huggingface}:/root/.cache/huggingface" \
   -v "${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/caches/vllm-openai-v0.33.0-b200:/root/.cache/dsv4" \
+  --env HF_HUB_OFFLINE=1 \
   --env VLLM_ENGINE_READY_TIMEOUT_S=3600 \
   --env VLLM_CACHE_ROOT=/root/.cache/dsv4/vllm \
   --env FLASHINFER_WORKSPACE_BASE=/root/.cache/dsv4/flashinfer \
@@ -18,9 +19,9 @@ docker run \
   --env HUMMING_CACHE_DIR=/root/.cache/dsv4/humming \
   --env CUDA_CACHE_PATH=/root/.cache/dsv4/cuda \
   --label dsv4.name=flash-b200-0.33 \
-  --label dsv4.digest=3b50942900fe9841 \
+  --label dsv4.digest=9d755d0e1cc5b821 \
   --label "dsv4.user=$(id -un)" \
-  --label 'dsv4.config={"container":{"ipc":"host","runtime":"nvidia","shm_size":"128g"},"engine":{"block_size":256,"compilation_config":{"cudagraph_mode":"FULL_AND_PIECEWISE","custom_ops":["all"]},"default_chat_template_kwargs":{"thinking":false},"enable_auto_tool_choice":true,"gpu_memory_utilization":0.9,"indexer_cache_dtype":"fp4","kv_cache_dtype":"fp8","max_model_len":"auto","max_num_batched_tokens":16384,"max_num_seqs":1024,"reasoning_parser":"deepseek_v4","tokenizer_mode":"deepseek_v4","tool_call_parser":"deepseek_v4"},"gpu":"b200","model":"flash","name":"flash-b200-0.33","parallel":{"expert":true,"tensor":4},"server":{"host":"127.0.0.1","port":8000},"target":{"type":"docker"},"vllm":"0.33.0"}' \
+  --label 'dsv4.config={"container":{"ipc":"host","runtime":"nvidia","shm_size":"128g"},"engine":{"block_size":256,"compilation_config":{"cudagraph_mode":"FULL_AND_PIECEWISE","custom_ops":["all"]},"default_chat_template_kwargs":{"thinking":false},"enable_auto_tool_choice":true,"gpu_memory_utilization":0.9,"indexer_cache_dtype":"fp4","kv_cache_dtype":"fp8","max_model_len":"auto","max_num_batched_tokens":16384,"max_num_seqs":1024,"reasoning_parser":"deepseek_v4","tokenizer_mode":"deepseek_v4","tool_call_parser":"deepseek_v4"},"gpu":"b200","hub":{"offline":true},"model":"flash","name":"flash-b200-0.33","parallel":{"expert":true,"tensor":4},"server":{"host":"127.0.0.1","port":8000},"target":{"type":"docker"},"vllm":"0.33.0"}' \
   vllm/vllm-openai:v0.33.0 \
   deepseek-ai/DeepSeek-V4-Flash \
   --attention_config.indexer_kv_dtype=mxfp4 \

@@ -1,5 +1,6 @@
 #!/bin/sh
-VLLM_ENGINE_READY_TIMEOUT_S=3600 \
+HF_HUB_OFFLINE=1 \
+  VLLM_ENGINE_READY_TIMEOUT_S=3600 \
   vllm serve deepseek-ai/DeepSeek-V4-Flash \
   --host 127.0.0.1 \
   --port 8000 \

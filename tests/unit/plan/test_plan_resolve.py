@@ -239,3 +239,23 @@ def test_the_key_goes_by_name_and_never_by_value():
 def test_used_gpus_are_the_first_of_the_visible_ones():
     assert plan_of(SMALL, "parallel.tensor=4").gpus.used == (0, 1, 2, 3)
     assert plan_of(SMALL, "parallel.tensor=2", "gpus=[4, 5, 6]").gpus.used == (4, 5)
+
+
+@pytest.mark.parametrize("target", ["docker", "native"])
+def test_an_offline_start_asks_the_hub_for_nothing_and_says_why(target):
+    plan = plan_of(SMALL, "hub.offline=true", f"target={{type: {target}}}")
+    (found,) = [variable for variable in plan.environment if variable.name == "HF_HUB_OFFLINE"]
+    assert (found.value, found.source) == ("1", "--set hub.offline")
+    assert "pulled on the host" in found.why
+
+
+def test_the_environment_of_the_config_has_the_last_word_on_offline():
+    plan = plan_of(SMALL, "hub.offline=true", "env.HF_HUB_OFFLINE='0'")
+    assert [v.value for v in plan.environment if v.name == "HF_HUB_OFFLINE"] == ["0"]
+
+
+def test_built_in_configs_start_offline_but_the_documented_one_which_stays_as_it_is():
+    offline = {
+        name: any(v.name == "HF_HUB_OFFLINE" for v in resolve(load_config(name)).environment) for name in builtins()
+    }
+    assert [name for name, is_offline in offline.items() if not is_offline] == ["flash-b200"]
