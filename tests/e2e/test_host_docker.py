@@ -15,6 +15,7 @@ import pytest
 
 from dsv4_launch.facts import Request
 from dsv4_launch.host import docker
+from dsv4_launch.host.docker_limits import own_limits
 from dsv4_launch.host.endpoint import Endpoint
 
 
@@ -37,7 +38,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("needs dockerd and root")
     folder = tmp_path_factory.mktemp("docker")
     config = folder / "daemon.json"
-    config.write_text(json.dumps({"runtimes": {"nvidia": {"path": "runc"}}}))
+    limits = {"nofile": {"Name": "nofile", "Soft": 1024, "Hard": 4096}}
+    config.write_text(json.dumps({"runtimes": {"nvidia": {"path": "runc"}}, "default-ulimits": limits}))
     url = f"unix://{folder}/docker.sock"
     own = {"data-root": folder / "data", "exec-root": folder / "exec", "pidfile": folder / "pid", "bridge": "none"}
     options = [f"--{name}={value}" for name, value in own.items()]
@@ -95,6 +97,12 @@ def test_a_running_engine_is_read(engine: str, tmp_path: Path) -> None:
     assert container is not None
     assert (container.id, container.state, container.labels) == (identity, "created", {"dsv4.name": "mine"})
     assert container.host_ports == (18999,)
+    assert found.default_ulimits is not None
+    assert found.default_ulimits["nofile"] == 4096, "the daemon's configuration wins over its own limits"
+    assert found.default_ulimits["memlock"] == own_limits(Path("/proc/self/limits").read_text())["memlock"]
+    assert found.cgroup_driver in ("cgroupfs", "systemd")
+    assert (found.cgroup_version, found.storage_driver) != (None, None)
+    assert found.toolkit_version == "" or shutil.which("nvidia-ctk") or shutil.which("nvidia-container-cli")
     assert "canary" not in found.model_dump_json()
     assert space is not None
     assert space.path == found.data_root

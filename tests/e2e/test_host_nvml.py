@@ -10,8 +10,11 @@ import pytest
 
 from checks.plans import PLANS, REFERENCE
 from dsv4_launch.checks.examine import examine
-from dsv4_launch.facts import HostFacts
+from dsv4_launch.facts import HostFacts, NvLinks, RowRemap
 from e2e.nvml_shim import TOPOLOGIES, build_shim
+
+# What the real kernel of this machine answers, not the shim.
+THIS_KERNEL = {"DRV003", "DRV004", "FAB004"}
 
 LOOK = """
 import sys
@@ -39,7 +42,7 @@ def look(shim_folder: Path, topology: str, deadline_s: float = 20) -> HostFacts:
 def gpu_codes(facts: HostFacts, plan: str = "docker") -> set[str]:
     families = ("GPU", "DRV", "FAB", "MEM001")
     results = examine(PLANS[plan], facts)
-    return {r.code for r in results if r.status == "failed" and r.code.startswith(families)}
+    return {r.code for r in results if r.status == "failed" and r.code.startswith(families)} - THIS_KERNEL
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,8 @@ def gpu_codes(facts: HostFacts, plan: str = "docker") -> set[str]:
         ("h200x8", {"GPU002"}),
         ("gb200x4", {"GPU002"}),
         ("b300x8", {"GPU002"}),
+        ("rtx-pro-6000x8", {"GPU002"}),
+        ("b200x8-sick", {"GPU007", "GPU008", "GPU009", "GPU010", "GPU011", "FAB002", "FAB003"}),
         ("b200x8-old-driver", {"DRV001"}),
         ("b200x8-fabric-down", {"FAB001"}),
         ("no-gpu", {"GPU001"}),
@@ -92,6 +97,42 @@ def test_every_field_of_a_gpu_is_read(shim_folder: Path) -> None:
     assert facts.problems == {}
 
 
+def test_health_and_place_of_a_gpu_are_read(shim_folder: Path) -> None:
+    gpus = look(shim_folder, "b200x8-sick").gpus
+    assert gpus is not None
+    first, second, third, fourth, well = gpus[0], gpus[1], gpus[2], gpus[3], gpus[7]
+    assert first.row_remap == RowRemap(correctable=0, uncorrectable=8, pending=False, failed=True)
+    assert (first.ecc_mode, first.ecc_uncorrected, first.pci_bus_id) == ("enabled", 2, "0000:1b:00.0")
+    assert second.row_remap == RowRemap(correctable=1, uncorrectable=2, pending=True, failed=False)
+    assert second.throttled == ("hardware thermal slowdown",), "the power cap is no complaint"
+    assert (third.nvlinks, third.persistence_mode) == (NvLinks(active=16, inactive=2), False)
+    assert fourth.numa_nodes == (1,)
+    peers = fourth.peers or {}
+    assert (peers["0"], peers["1"], peers["2"]) == ("chipset not supported", "disabled by registry key", "nvlink")
+    assert (well.numa_nodes, well.throttled, well.ecc_uncorrected) == ((1,), (), 0)
+    assert set(well.peers or {}) == set("0123456")
+
+
+def test_what_a_gpu_does_not_have_is_known_and_no_problem(shim_folder: Path) -> None:
+    facts = look(shim_folder, "rtx-pro-6000x8")
+    gpu = (facts.gpus or ())[0]
+    assert gpu.row_remap == RowRemap(supported=False)
+    assert (gpu.nvlinks, gpu.numa_nodes) == (NvLinks(active=0, inactive=0), ())
+    assert (gpu.ecc_mode, gpu.ecc_uncorrected) == ("disabled", None)
+    assert set((gpu.peers or {}).values()) == {"pcie"}
+    assert {path for path in facts.problems if path.startswith("gpus")} == set()
+
+
+def test_eight_gpus_are_read_in_less_than_two_seconds(shim_folder: Path) -> None:
+    code = (
+        "import time; started = time.monotonic(); from dsv4_launch.facts import Request;"
+        "from dsv4_launch.host.probe import probe; probe(Request(gpus=True)); print(time.monotonic() - started)"
+    )
+    env = os.environ | build_shim(shim_folder, "b200x8")
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True, timeout=60)
+    assert float(done.stdout) < 2
+
+
 def test_arguments_of_a_process_are_not_recorded(shim_folder: Path) -> None:
     facts = look(shim_folder, "b200x8-busy")
     assert [p.name for p in (facts.gpus or ())[0].processes or ()] == ["python3"]
@@ -105,6 +146,9 @@ def test_each_failing_call_costs_one_fact_and_says_why(shim_folder: Path) -> Non
     assert len(gpus) == 5
     assert gpus[0].memory_total_mib is None
     assert gpus[0].name == "NVIDIA B200"
+    health = ("pci_bus_id", "numa_nodes", "ecc_mode", "ecc_uncorrected", "row_remap", "throttled", "nvlinks", "peers")
+    assert {name: getattr(gpus[0], name) for name in health} == dict.fromkeys(health)
+    assert facts.why("gpus.0.row_remap") == "NVML says: GPU is lost"
     assert gpus[1].name is None
     assert gpus[1].memory_total_mib == 183359
     assert gpus[2].model_dump(exclude={"index"}, exclude_none=True) == {}

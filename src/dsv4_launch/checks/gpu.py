@@ -4,7 +4,7 @@ from collections import Counter
 
 from dsv4_launch.checks.base import Context, Finding, check, named, on_gpus
 from dsv4_launch.checks.container import ours_runs
-from dsv4_launch.checks.place import SYMM_MEM, choose, hangs_on
+from dsv4_launch.checks.place import choose, setting
 from dsv4_launch.facts import GpuProcess
 from dsv4_launch.plan.types import Plan
 
@@ -130,8 +130,7 @@ def _free_fix(context: Context, busy: list[int]) -> str:
     chosen = choose(context, avoid=busy)
     if not chosen:
         return "stop them, or use another node"
-    others = f', with `env: {{{SYMM_MEM}: "0"}}`' if hangs_on(context, chosen) else ""
-    return f"stop them, or set `gpus: {list(chosen)}`{others}, which are free"
+    return f"stop them, or set {setting(context, chosen)}, which are free"
 
 
 def _process(process: GpuProcess) -> str:

@@ -1,6 +1,7 @@
 """The GPUs' health: memory that is sound, clocks that are free, a driver that stays awake."""
 
 from dsv4_launch.checks.base import Context, Finding, check, named, on_gpus
+from dsv4_launch.checks.place import choose, setting
 
 
 @check("GPU007", requires=("GPU002",), unread="warning", applies=on_gpus)
@@ -14,7 +15,9 @@ def memory_sound(context: Context) -> Finding | None:
     failed = [index for index, found in rows.items() if found.failed]
     if not failed:
         return None
-    return Finding(f"Row remapping of {named(failed)} has failed, its memory is broken", "have it replaced, use others")
+    chosen = choose(context, avoid=failed)
+    others = f"set {setting(context, chosen)} meanwhile" if chosen else "use another node meanwhile"
+    return Finding(f"Row remapping of {named(failed)} has failed, its memory is broken", f"have it replaced, {others}")
 
 
 @check("GPU008", requires=("GPU002",), severity="warning", applies=on_gpus)
@@ -26,12 +29,12 @@ def no_reset_due(context: Context) -> Finding | None:
         enabled = context.known(gpu.ecc_mode, _path(gpu.index, "ecc_mode")) == "enabled"
         wrong = context.known(gpu.ecc_uncorrected, _path(gpu.index, "ecc_uncorrected")) if enabled else 0
         if pending or wrong:
-            due.append((gpu.index, f"{wrong} uncorrected errors" if wrong else "a row remapping that waits"))
+            due.append((gpu.index, f"{wrong} uncorrected memory errors" if wrong else "a row remapping that waits"))
     if not due:
         return None
-    indices = [index for index, _ in due]
-    found = f"{named(indices)} {'has' if len(due) == 1 else 'have'} {due[0][1]} in memory"
-    return Finding(found, f"reset: `sudo nvidia-smi -i {','.join(map(str, indices))} --gpu-reset`, or reboot")
+    found = " and ".join(f"GPU {index} has {what}" for index, what in due)
+    listed = ",".join(str(index) for index, _ in due)
+    return Finding(found, f"reset: `sudo nvidia-smi -i {listed} --gpu-reset`, or reboot")
 
 
 @check("GPU009", requires=("GPU002",), severity="warning", applies=on_gpus)

@@ -26,7 +26,7 @@ def one_numa_node(context: Context) -> Finding | None:
     if not chosen or len({gpu.numa_nodes for gpu in context.facts.gpus or () if gpu.index in chosen}) > 1:
         return None
     found = f"{named(nodes)} hang on {len(set(nodes.values()))} NUMA nodes, {named(chosen)} are free on one"
-    return Finding(found, f"set `gpus: {list(chosen)}`")
+    return Finding(found, f"set {setting(context, chosen)}")
 
 
 @check("GPU012", requires=("GPU003",), unread="warning", applies=_several)
@@ -64,6 +64,12 @@ def hangs_on(context: Context, shown: Iterable[int]) -> bool:
         return False
     states = [context.known(gpu.fabric_state, f"gpus.{gpu.index}.fabric_state") for gpu in context.used_gpus]
     return any(state != "not supported" for state in states)
+
+
+def setting(context: Context, chosen: tuple[int, ...]) -> str:
+    """The words of a config that take these GPUs, with what they need so as not to hang."""
+    others = f', with `env: {{{SYMM_MEM}: "0"}}`' if hangs_on(context, chosen) else ""
+    return f"`gpus: {list(chosen)}`{others}"
 
 
 def choose(context: Context, avoid: Iterable[int] = ()) -> tuple[int, ...]:

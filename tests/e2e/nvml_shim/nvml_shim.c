@@ -5,6 +5,9 @@
  *   gpu NAME                  a new GPU; the lines below it are about it
  *   memory TOTAL_MIB FREE_MIB     capability MAJOR MINOR     mig 0|1|unsupported
  *   process PID MIB|unknown NAME  fabric STATE [STATUS]      persistence 0|1
+ *   pci BUS_ID                numa NODE|unsupported      ecc COUNT|off|unsupported
+ *   rows CORRECTABLE UNCORRECTABLE PENDING FAILED|unsupported                 throttle BITS
+ *   nvlink ACTIVE INACTIVE    peer OTHER_GPU STATUS (how reading from it is answered)
  *   count N                   the device count that is claimed, whatever GPUs follow
  *   fail FUNCTION RETURN_CODE a GPU's function (before any `gpu`: of every GPU, and of the system) returns that code
  *   hang SECONDS              nvmlInitWithFlags sleeps first
@@ -17,7 +20,7 @@
 #include <unistd.h>
 
 enum { OK = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7 };
-enum { MAX_GPUS = 32, MAX_PROCESSES = 16, MAX_FAILS = 64, ALL_GPUS = -1 };
+enum { MAX_GPUS = 32, MAX_PROCESSES = 16, MAX_FAILS = 64, ALL_GPUS = -1, UNSUPPORTED = -1, OFF = -2 };
 
 typedef struct { unsigned long long total, free, used; } Memory;
 typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; } ProcessInfo;
@@ -29,7 +32,14 @@ typedef struct {
     unsigned long long total_mib, free_mib;
     char name[256];
     Process process[MAX_PROCESSES];
+    char pci[32];
+    int numa, ecc, rows[4], throttle, links_active, links_inactive, peer[MAX_GPUS];
 } Gpu;
+typedef struct {
+    char legacy[16];
+    unsigned domain, bus, device, device_id, subsystem_id;
+    char bus_id[32];
+} PciInfo;
 typedef struct { int gpu, code; char function[128]; } Fail;
 
 static Gpu gpus[MAX_GPUS];
@@ -57,6 +67,9 @@ static void read_line(char *line) {
         gpu->index = gpu_count++;
         gpu->persistence = 1;
         gpu->fabric_state = 3;
+        gpu->numa = gpu->index / 4;
+        gpu->links_active = 18;
+        snprintf(gpu->pci, sizeof gpu->pci, "00000000:%02X:00.0", 0x1b + 0x10 * (gpu->index % 14));
         sscanf(line, "%*s %255[^\n]", gpu->name);
     } else if (gpu == NULL) fprintf(stderr, "nvml_shim: '%s' stands before any gpu\n", word), abort();
     else if (!strcmp(word, "memory")) sscanf(line, "%*s %llu %llu", &gpu->total_mib, &gpu->free_mib);
@@ -64,7 +77,19 @@ static void read_line(char *line) {
     else if (!strcmp(word, "mig")) gpu->mig = strstr(line, "unsupported") ? -1 : atoi(strstr(line, "mig") + 3);
     else if (!strcmp(word, "persistence")) sscanf(line, "%*s %d", &gpu->persistence);
     else if (!strcmp(word, "fabric")) sscanf(line, "%*s %d %d", &gpu->fabric_state, &gpu->fabric_status);
-    else if (!strcmp(word, "process") && gpu->processes < MAX_PROCESSES) {
+    else if (!strcmp(word, "pci")) sscanf(line, "%*s %31s", gpu->pci);
+    else if (!strcmp(word, "numa")) gpu->numa = strstr(line, "unsupported") ? UNSUPPORTED : atoi(strstr(line, "numa") + 4);
+    else if (!strcmp(word, "ecc"))
+        gpu->ecc = strstr(line, "unsupported") ? UNSUPPORTED : strstr(line, "off") ? OFF : atoi(strstr(line, "ecc") + 3);
+    else if (!strcmp(word, "rows")) {
+        if (strstr(line, "unsupported")) gpu->rows[0] = UNSUPPORTED;
+        else sscanf(line, "%*s %d %d %d %d", &gpu->rows[0], &gpu->rows[1], &gpu->rows[2], &gpu->rows[3]);
+    } else if (!strcmp(word, "throttle")) sscanf(line, "%*s %i", &gpu->throttle);
+    else if (!strcmp(word, "nvlink")) sscanf(line, "%*s %d %d", &gpu->links_active, &gpu->links_inactive);
+    else if (!strcmp(word, "peer")) {
+        int other = 0, status = 0;
+        if (sscanf(line, "%*s %d %d", &other, &status) == 2 && other >= 0 && other < MAX_GPUS) gpu->peer[other] = status;
+    } else if (!strcmp(word, "process") && gpu->processes < MAX_PROCESSES) {
         Process *process = &gpu->process[gpu->processes++];
         sscanf(line, "%*s %u %255s %255[^\n]", &process->pid, text, process->name);
         process->mib = strcmp(text, "unknown") ? strtoull(text, NULL, 10) : ~0ULL;
@@ -193,4 +218,64 @@ int nvmlDeviceGetGpuFabricInfoV(Gpu *gpu, Fabric *to) {
     to->state = (uint8_t)gpu->fabric_state;
     to->status = gpu->fabric_status;
     return OK;
+}
+
+int nvmlDeviceGetPciInfo_v3(Gpu *gpu, PciInfo *to) {
+    ASK(gpu->index);
+    memset(to, 0, sizeof *to);
+    return put(to->bus_id, sizeof to->bus_id, gpu->pci);
+}
+
+int nvmlDeviceGetMemoryAffinity(Gpu *gpu, unsigned size, unsigned long *to, unsigned scope) {
+    ASK(gpu->index);
+    (void)scope;
+    if (gpu->numa == UNSUPPORTED) return NOT_SUPPORTED;
+    memset(to, 0, size * sizeof *to);
+    if ((unsigned)gpu->numa / 64 < size) to[gpu->numa / 64] = 1UL << (gpu->numa % 64);
+    return OK;
+}
+
+int nvmlDeviceGetEccMode(Gpu *gpu, unsigned *current, unsigned *pending) {
+    ASK(gpu->index);
+    if (gpu->ecc == UNSUPPORTED) return NOT_SUPPORTED;
+    *current = *pending = gpu->ecc != OFF;
+    return OK;
+}
+
+int nvmlDeviceGetTotalEccErrors(Gpu *gpu, int type, int counter, unsigned long long *to) {
+    ASK(gpu->index);
+    if (gpu->ecc < 0) return NOT_SUPPORTED;
+    *to = type == 1 && counter == 0 ? (unsigned long long)gpu->ecc : 0;
+    return OK;
+}
+
+int nvmlDeviceGetRemappedRows(Gpu *gpu, unsigned *correctable, unsigned *uncorrectable, unsigned *pending, unsigned *failed) {
+    ASK(gpu->index);
+    if (gpu->rows[0] == UNSUPPORTED) return NOT_SUPPORTED;
+    *correctable = (unsigned)gpu->rows[0];
+    *uncorrectable = (unsigned)gpu->rows[1];
+    *pending = (unsigned)gpu->rows[2];
+    *failed = (unsigned)gpu->rows[3];
+    return OK;
+}
+
+int nvmlDeviceGetCurrentClocksEventReasons(Gpu *gpu, unsigned long long *to) {
+    ASK(gpu->index);
+    *to = (unsigned long long)gpu->throttle;
+    return OK;
+}
+
+int nvmlDeviceGetNvLinkState(Gpu *gpu, unsigned link, unsigned *active) {
+    ASK(gpu->index);
+    if (link >= (unsigned)(gpu->links_active + gpu->links_inactive)) return link ? INVALID_ARGUMENT : NOT_SUPPORTED;
+    *active = link < (unsigned)gpu->links_active;
+    return OK;
+}
+
+int nvmlDeviceGetP2PStatus(Gpu *gpu, Gpu *other, unsigned capability, int *to) {
+    enum { READ = 0, NVLINK = 2, NO_LINK = 5 };
+    ASK(gpu->index);
+    *to = gpu->peer[other->index];
+    if (capability == NVLINK && !(gpu->links_active && other->links_active)) *to = NO_LINK;
+    return capability == READ || capability == NVLINK ? OK : NOT_SUPPORTED;
 }
