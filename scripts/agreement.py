@@ -32,10 +32,9 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
-from mutations import MODEL, mutations  # noqa: E402
-
 from dsv4_launch.catalog.flags import flag_table  # noqa: E402
 from dsv4_launch.plan.argv import parse  # noqa: E402
+from mutations import MODEL, mutations  # noqa: E402
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dsv4/snapshots"
 # Our codes for what vLLM's own parser stops at; every other refusal comes a little later.

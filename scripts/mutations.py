@@ -15,8 +15,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from dsv4_launch.catalog.flag_table import Field, Flag, FlagTable  # noqa: E402
-from dsv4_launch.catalog.flags import flag_table, versions  # noqa: E402
+from dsv4_launch.catalog.flag_table import Field, Flag, FlagTable
+from dsv4_launch.catalog.flags import flag_table, versions
 
 MODEL = "deepseek-ai/DeepSeek-V4-Flash"
 # Each of these makes vLLM look for a file or ask the Hub, print and leave, or import code: nothing to agree about.
@@ -24,7 +24,7 @@ LEFT_OUT = {"help", "version", "model", "tokenizer", "hf_config_path", "model_ta
             "reasoning_parser_plugin", "chat_template", "revision", "tokenizer_revision", "code_revision",
             "logits_processor_pattern", "spec_model", "generation_config", "model_weights", "middleware", "grpc",
             "io_processor_plugin", "logits_processors", "worker_cls", "worker_extension_cls", "scheduler_cls",
-            "log_config_file", "ssl_keyfile", "ssl_certfile", "ssl_ca_certs"}  # fmt: skip
+            "log_config_file", "logging_config", "ssl_keyfile", "ssl_certfile", "ssl_ca_certs"}  # fmt: skip
 DOCUMENTED: list[list[str]] = [
     ["--kv-cache-dtype", "fp8"],
     ["--block-size", "256"],
@@ -50,9 +50,12 @@ INTEGERS = ["0", "1", "2", "3", "4", "8", "16", "256", "257", "1024", "8192", "-
 NUMBERS = ["0", "0.0", "0.5", "0.9", "1", "1.0", "1.01", "-0.1", "2", "1e-3", "nan", "inf", ".5", "half", "", "None",
            "0,9", "90%"]  # fmt: skip
 WORDS = ["auto", "AUTO", "fp8", "FP8", "bfloat16", "float16", "half", "none", "None", "", "true", "False", "x", "mp",
-         "ray", "error", "info", "deepseek_v4", "a,b", "name=path", "*", "[]", "{}", "null", "0", "1", "hf"]  # fmt: skip
-TABLES = ["{}", "[]", "null", "None", "", "true", "1", '""', "{'a': 1}", '{\\"a\\": 1}', '{"a": 1', '{"a": 1}', '{"": 1}',
+         "ray", "error", "info", "deepseek_v4", "a,b", "name=path", "*", "[]", "{}", "null", "0", "1",
+         "hf"]  # fmt: skip
+TABLES = ["{}", "[]", "null", "None", "", "true", "1", '""', "{'a': 1}", '{\\"a\\": 1}', '{"a": 1', '{"a": 1}',
+          '{"": 1}',
           '{"method": "mtp"}', '{"backend": "auto"}', '{"mode": 3}', '{"mode": "x"}', "a=b", '{"a.b": 1}']  # fmt: skip
+EXTRA = ("x", "-", "--", "-x", "--x", "=", "-1", "", "a b", "-a b", "--a b")
 LEAVES: list[Any] = [0, 1, -1, 2, 1.5, 0.5, True, False, None, "", "auto", "x", "1", "true", "1k", [], ["x"], [1, 2],
                      {}, {"a": 1}, 1e400, "FULL", "NONE"]  # fmt: skip
 
@@ -229,7 +232,11 @@ class Mutator:
 
     def extra(self, words: list[str]) -> list[str]:
         n = self.draw.randrange(1, len(words) + 1)
-        return [*words[:n], self.draw.choice(("x", "-", "--", "-x", "--x", "=", "-1", "", "a b", "-a b", "--a b")), *words[n:]]
+        return [
+            *words[:n],
+            self.draw.choice(("x", "-", "--", "-x", "--x", "=", "-1", "", "a b", "-a b", "--a b")),
+            *words[n:],
+        ]
 
     def level(self, words: list[str]) -> list[str]:
         return words + self.draw.choice((["-O3"], ["-O", "2"], ["-O=1"], ["-O"], ["-O4"], ["-Ox"], ["-O", "x"], ["-O0"],

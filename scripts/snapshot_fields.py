@@ -123,12 +123,13 @@ def only_taken(validator: Any, name: str, form: Any) -> Any:
 
 
 def looseness(validator: Any, name: str, form: Any) -> list[str]:
-    """How far the class's own validators widen a type: any case, dashes, numbers as text, any word."""
+    """How far the class's own validators widen a type: any case, dashes, numbers as text, auto, null, any word."""
     parts = form[1:] if form[0] == "|" else [form]
+    nullable = ["null"] if "none" not in parts and "any" not in parts and verdict(validator, name, None) else []
     if "any" in parts or "str" in parts:
-        return []
+        return nullable
     words = [w for w in words_of(form) if isinstance(w, str)]
-    found = []
+    found = nullable
     cased = [w.swapcase() for w in words if w.swapcase() not in words]
     dashed = [w.replace("_", "-") for w in words if "_" in w]
     if cased and all(verdict(validator, name, w) for w in cased):
@@ -138,6 +139,8 @@ def looseness(validator: Any, name: str, form: Any) -> list[str]:
     whole = [w for w in words_of(form) if isinstance(w, int) and not isinstance(w, bool)]
     if whole and all(verdict(validator, name, str(w)) for w in whole):
         found.append("text")
+    if words and "auto" not in words and verdict(validator, name, "auto"):
+        found.append("auto")
     if verdict(validator, name, PROBE_WORD):
         found.append("any")
     return found

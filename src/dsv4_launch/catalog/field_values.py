@@ -39,9 +39,11 @@ def class_reason(
 def field_reason(field: Field, value: Any, nested: Mapping[str, Mapping[str, Field]], path: str = "") -> str | None:
     """Why a config field does not take a value; None when it does."""
     start = f"{path}: " if path else ""
-    if isinstance(value, str) and "any" in field.loose:
+    if isinstance(value, str) and ("any" in field.loose or ("auto" in field.loose and value.lower() == "auto")):
         return None
-    reason = _type_reason(field.type, meant_word(value, field.loose, field.choices), nested, path)
+    if value is None and "null" in field.loose:
+        return None
+    reason = type_reason(field.type, meant_word(value, field.loose, field.choices), nested, path)
     if reason:
         return reason if path and reason.startswith(path) else start + reason
     number = as_float(value) if not isinstance(value, bool) else None
@@ -56,14 +58,18 @@ def field_reason(field: Field, value: Any, nested: Mapping[str, Mapping[str, Fie
     return None
 
 
-def _type_reason(form: FieldType, value: Any, nested: Mapping[str, Mapping[str, Field]], path: str) -> str | None:
+def type_reason(
+    form: FieldType, value: Any, nested: Mapping[str, Mapping[str, Field]] | None = None, path: str = ""
+) -> str | None:
+    """Why pydantic does not take a value for a type; None when it does."""
+    nested = nested or {}
     match form:
         case "any":
             return None
         case str():
             return None if _scalar_fits(form, value) else f"{shown(value)} is not {_NAMES[form]}."
         case ("|", *parts):
-            reasons = [_type_reason(part, value, nested, path) for part in parts]
+            reasons = [type_reason(part, value, nested, path) for part in parts]
             return None if None in reasons else _best(reasons, parts, value)
         case ("lit", *words):
             return None if any(value == w and type(value) is type(w) for w in words) else not_one_of(value, words)
@@ -74,17 +80,17 @@ def _type_reason(form: FieldType, value: Any, nested: Mapping[str, Mapping[str, 
         case ("list", item):
             if not isinstance(value, list | tuple):
                 return f"{shown(value)} is not a list."
-            return next((r for v in value if (r := _type_reason(item, v, nested, path))), None)
+            return next((r for v in value if (r := type_reason(item, v, nested, path))), None)
         case ("dict", keys, values):
             if not isinstance(value, Mapping):
                 return f"{shown(value)} is not a mapping."
             both = [(keys, k) for k in value] + [(values, v) for v in value.values()]
-            return next((r for f, v in both if (r := _type_reason(f, v, nested, path))), None)
+            return next((r for f, v in both if (r := type_reason(f, v, nested, path))), None)
         case ("tuple", *items):
             if not isinstance(value, list | tuple) or len(value) != len(items):
                 return f"{shown(value)} is not a list of {len(items)}."
             pairs = zip(items, value, strict=True)
-            return next((r for f, v in pairs if (r := _type_reason(f, v, nested, path))), None)
+            return next((r for f, v in pairs if (r := type_reason(f, v, nested, path))), None)
     return None
 
 

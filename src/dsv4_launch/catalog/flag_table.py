@@ -52,7 +52,7 @@ class Field:
     """One field of a config class: its type, limits and default as vLLM's pydantic class has them.
 
     ``loose`` widens words: "case" takes any case, "dash" dashes for underscores, "text" a number as
-    text, "any" every word.
+    text, "auto" that word, "null" no value, "any" every word.
     """
 
     name: str

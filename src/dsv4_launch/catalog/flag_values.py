@@ -22,6 +22,10 @@ from dsv4_launch.catalog.field_values import (
 from dsv4_launch.catalog.flag_table import Field, Flag
 
 _HUMAN = re.compile(r"(\d+(?:\.\d+)?)([kKmMgGtT])")
+_TABLE = re.compile(r"\s*\{.*\}\s*", re.DOTALL)
+# Options whose parser reads any JSON; their class sees it later, and not when it is null.
+_READ_AS_JSON = {"speculative_config", "watermark_config", "diffusion_config"}
+_LORA_FIELDS = {"name", "path", "base_model_name", "is_3d_lora_weight"}
 _UNIT = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -103,7 +107,10 @@ def _one_reason(flag: Flag, value: Any) -> str | None:
             return None
         return f"It takes {_ONE.get(flag.kind, 'text')}, not a {'mapping' if isinstance(value, Mapping) else 'list'}."
     if flag.optional and value in ("", "None"):
-        return None
+        # argparse reads None and looks for it among the choices, where before 0.31 only the word "None" stands.
+        return None if flag.choices is None or None in flag.choices else not_one_of(value, flag.choices)
+    if flag.dest == "lora_modules":
+        return _lora_reason(value)
     parsed: Any = value
     if flag.kind in ("int", "human_int", "human_int_or_auto"):
         parsed = _whole(flag.kind, value)
@@ -111,6 +118,8 @@ def _one_reason(flag: Flag, value: Any) -> str | None:
         parsed = None if isinstance(value, bool) else as_float(value)
     elif isinstance(value, bool) and not flag.choices and flag.kind in ("str", "json_or_str"):
         return f"{shown(value)} is not text; quote it if the word is meant."
+    elif flag.kind == "json_or_str" and isinstance(value, str) and _TABLE.fullmatch(value):
+        return None if _is_json(value) else f"{shown(value)} is not JSON."
     elif flag.kind == "json":
         return None if not isinstance(value, str) or _is_json(value) else f"{shown(value)} is not JSON."
     if parsed is None:
@@ -132,9 +141,24 @@ _ONE = {
 }
 
 
+def _lora_reason(value: Any) -> str | None:
+    """``name=path`` or a JSON object; an empty word is left out."""
+    text = str(value)
+    if not text or ("=" in text and "," not in text):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return f"{shown(text)} is neither name=path nor JSON."
+    if not isinstance(found, dict) or not {"name", "path"} <= set(found) <= _LORA_FIELDS:
+        return f"{shown(text)} is not an object with name and path."
+    return None
+
+
 def _landing_reason(place: Field | None, value: Any) -> str | None:
     """What the config field behind the option says of a value that the option's parser took."""
-    if place is None:
+    # The model reads text only, so that vLLM builds no MultiModalConfig and never looks at its fields.
+    if place is None or place.name.startswith("MultiModalConfig."):
         return None
     reason = field_reason(place, value, {})
     return f"{reason} (vLLM's {place.name})" if reason else None
@@ -147,6 +171,8 @@ def _json_reason(flag: Flag, value: Any) -> str | None:
         if not _is_json(value):
             return f"{shown(value)} is not JSON."
         value = json.loads(value)
+    if value is None and flag.optional and flag.dest in _READ_AS_JSON:
+        return None
     if flag.config is None:
         return None
     if not isinstance(value, Mapping):

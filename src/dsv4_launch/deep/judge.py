@@ -41,10 +41,11 @@ STAGES = ("parse", "serve", "engine", "names")
 LIMIT_S = 60.0
 # Parts that want a driver to load, and parts that only a CUDA build brings along.
 _COMPILED = r"vllm\.(_\w*C\w*|cumem_allocator|vllm_flash_attn\._\w+)"
-_BROUGHT = r"vllm\.(third_party|vllm_flash_attn)(\.\w+)+"
+_BROUGHT = r"vllm\.(third_party|vllm_flash_attn)(\.\w+)+|humming(\.\w+)*"
 _NOT_THERE = (  # vLLM asks the Hub for what no folder here has: nothing is known then
     "OfflineModeIsEnabled|LocalEntryNotFound|outgoing traffic has been disabled|couldn't connect|offline mode"
-    "|Invalid repository ID|is not a local folder and is not a valid model|Can't load the configuration|Repo id must|HFValidationError"
+    "|Invalid repository ID|Failed to import Ray|is not a local folder and is not a valid model"
+    "|Can't load the configuration|Repo id must|HFValidationError|cached snapshot folder"
 )
 
 
@@ -68,7 +69,7 @@ class _StandIn(types.ModuleType):
 
     __ror__ = __getitem__ = __or__
 
-    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
         return ()
 
 
@@ -235,7 +236,7 @@ def command_line() -> tuple[argparse.ArgumentParser, Any]:
     def stop(self: argparse.ArgumentParser, *_: Any, **__: Any) -> Any:
         raise Captured(self)
 
-    argparse.ArgumentParser.parse_args = stop  # type: ignore[method-assign,assignment]
+    argparse.ArgumentParser.parse_args = stop  # type: ignore[method-assign]
     sys.argv = ["vllm", "serve", "M"]
     try:
         main()

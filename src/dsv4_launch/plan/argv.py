@@ -43,6 +43,11 @@ class Given:
     values: tuple[str, ...]
     at: tuple[int, ...]
 
+    @property
+    def positive(self) -> bool:
+        """False for the spelling that switches an option off."""
+        return self.spelling not in self.flag.negative
+
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
@@ -170,6 +175,10 @@ class _Reader:
     def _positional(self, n: int) -> int:
         piece = self.pieces[n]
         if piece.text == "--":
+            # argparse takes it with the model, before or behind; alone it belongs to nothing.
+            beside = n > 0 and self.model is not None and self.pieces[n - 1].text == self.model
+            if self.model is not None and not beside:
+                self.refusals.append(Refusal("unrecognized", "-- belongs to nothing here.", at=piece.at))
             return n + 1
         if self.model is None:
             self.model = piece.text

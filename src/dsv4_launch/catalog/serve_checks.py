@@ -1,0 +1,50 @@
+"""What `vllm serve` refuses beyond single values, as data: combinations, and names that a release looks up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from dsv4_launch.catalog.read import table
+from dsv4_launch.catalog.version import within
+
+
+@dataclass(frozen=True, slots=True)
+class ServeCheck:
+    """One refusal; ``at_parser`` when vLLM stops while it parses. The conditions are told in the data file."""
+
+    code: str
+    name: str
+    given: Mapping[str, Any]
+    must: Mapping[str, Any]
+    why: str
+    fix: str
+    source: str
+    at_parser: bool
+
+
+@lru_cache
+def serve_checks(version: str) -> tuple[ServeCheck, ...]:
+    """The checks of one release, in order."""
+    return tuple(
+        ServeCheck(
+            row["code"],
+            row["name"],
+            row.get("given", {}),
+            row["must"],
+            row["why"],
+            row.get("fix", ""),
+            row["source"],
+            row.get("at") == "parser",
+        )
+        for row in table("serve_checks")["check"]
+        if "when" not in row or within(version, row["when"])
+    )
+
+
+@lru_cache
+def registered(kind: str, version: str) -> frozenset[str]:
+    """The names that a release registers: ``tool_call_parser`` or ``reasoning_parser``."""
+    return frozenset(n for n, span in table("parser_names")[kind].items() if not span or within(version, span))
