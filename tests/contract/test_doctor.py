@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from dsv4_launch.checks.base import CHECKS
 from dsv4_launch.cli.fact_files import read_facts, shipped
 from dsv4_launch.cli.main import main
 
@@ -30,9 +31,9 @@ FAULTS = {
 ONLY_WARNED = {"hgx-b200-nfs-cache"}
 
 
-def constructor() -> ModuleType:
-    path = Path(__file__).parents[2] / "scripts" / "construct_hosts.py"
-    spec = importlib.util.spec_from_file_location("construct_hosts", path)
+def script(name: str) -> ModuleType:
+    path = Path(__file__).parents[2] / "scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -47,10 +48,16 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 
 def test_every_shipped_host_is_what_the_script_constructs() -> None:
-    module = constructor()
+    module = script("construct_hosts")
     made = {name: module.text(facts) for name, facts in module.hosts().items()}
     assert made == shipped()
     assert set(made) == set(FAULTS)
+
+
+def test_the_page_of_the_checks_is_up_to_date() -> None:
+    page = script("write_checks")
+    assert page.TARGET.read_text() == page.text()
+    assert all(f"**{code}**" in page.text() for code in CHECKS)
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -14,13 +14,21 @@ from dsv4_launch.facts import (
     Disk,
     Docker,
     Driver,
+    FabricManager,
     Gpu,
     GpuProcess,
     HostFacts,
     Hub,
     Image,
+    Kernel,
+    KernelError,
+    Limits,
+    Mount,
     Native,
+    Network,
+    NvLinks,
     Port,
+    RowRemap,
     Snapshot,
     System,
 )
@@ -39,6 +47,14 @@ def everything() -> HostFacts:
         processes=(GpuProcess(pid=7, name="python", used_mib=12),),
         persistence_mode=True,
         fabric_state="completed",
+        pci_bus_id="0000:1b:00.0",
+        numa_nodes=(0,),
+        ecc_mode="enabled",
+        ecc_uncorrected=0,
+        row_remap=RowRemap(pending=True),
+        throttled=("power brake",),
+        nvlinks=NvLinks(active=18, inactive=0),
+        peers={"1": "nvlink"},
     )
     docker = Docker(
         cli_path="/usr/bin/docker",
@@ -54,10 +70,23 @@ def everything() -> HostFacts:
         gpus=(gpu,),
         driver=Driver(version="580.95.05", cuda_version="13.0"),
         docker=docker,
+        fabric_manager=FabricManager(installed=True, version="580.95.05", running=True),
+        kernel=Kernel(
+            modules={"nvidia_uvm": True},
+            errors=(KernelError(kind="xid", number=79, pci="0000:1b:00", count=2),),
+            complete=False,
+        ),
+        mounts=(Mount(mount_point="/data", fs_type="xfs", total_bytes=9, free_bytes=8),),
+        network=Network(endpoint="https://huggingface.co", reachable=True, skew_s=-0.5, access={"a/b": "yes"}),
         native=Native(executable="vllm", path="/v/bin/vllm", version="0.20.0"),
         disks={"weights": Disk(path="/data/x", looked_at="/data", total_bytes=10, free_bytes=5), "caches": None},
         ports={"127.0.0.1:8000": Port(free=False, pid=9, process="nginx")},
-        system=System(os="Debian", cpu_flags=("avx512f",)),
+        system=System(
+            os="Debian",
+            cpu_flags=("avx512f",),
+            numa_nodes=2,
+            limits=Limits(nofile_soft=1024, nofile_hard=-1, memlock_hard_bytes=8388608),
+        ),
         hub=Hub(token_present=True, snapshots={"a/b": Snapshot(size_bytes=3, complete=False, missing=("x",))}),
         problems={"gpus.0.processes": "not permitted"},
     )
@@ -209,3 +238,17 @@ def test_one_wrong_value_anywhere_is_read_or_refused_and_never_a_crash(
 def test_facts_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         everything().gpus = ()  # type: ignore[misc]
+
+
+def test_a_record_of_before_the_newer_facts_is_read_and_they_are_unknown() -> None:
+    data = json.loads(everything().to_json())
+    for part in ("fabric_manager", "kernel", "mounts", "network"):
+        del data[part]
+    for field in ("row_remap", "peers", "nvlinks", "numa_nodes"):
+        del data["gpus"][0][field]
+    del data["system"]["limits"]
+    facts = HostFacts.from_json(json.dumps(data))
+    assert facts.kernel is None
+    assert facts.gpus is not None
+    assert facts.gpus[0].row_remap is None
+    assert facts.why("gpus.0.row_remap") == "these facts do not say"
