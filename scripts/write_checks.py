@@ -23,8 +23,8 @@ HEAD = """# Host checks
 
 What `dsv4 doctor` looks at, and `dsv4 serve` before a launch. Written by `scripts/write_checks.py`; do not edit.
 
-An *error* forbids a launch, a *warning* is said. What could not be read is unknown and never passed: it forbids a launch
-where the check is an error, unless "unread: warning" stands there. `--skip CODE=REASON` lets one not decide.
+An *error* forbids a launch, a *warning* is said. What could not be read is unknown and never passed: it forbids a
+launch where the check is an error, unless "unread: warning" stands there. `--skip CODE=REASON` lets one not decide.
 """
 
 

@@ -19,7 +19,10 @@ from dsv4_launch.cli import bundle, drivers
 from dsv4_launch.cli.configs import load_config
 from dsv4_launch.cli.fact_files import read_facts
 from dsv4_launch.facts import HostFacts
+from dsv4_launch.host import docker_limits
+from dsv4_launch.host.endpoint import find_endpoint
 from dsv4_launch.plan.resolve import resolve
+from e2e.conftest import STANDIN, Node
 from e2e.nvml_shim import build_shim
 
 CANARIES = ("hf_canaryCANARY0123456789", "pass-canary-0123", "file-canary-0123456", "log-canary-0123456")
@@ -33,7 +36,7 @@ def dsv4(*words: str, env: Mapping[str, str] | None = None) -> "subprocess.Compl
 
 
 @pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def nvml_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("nvml")
 
 
@@ -48,9 +51,9 @@ def test_a_machine_without_gpus_is_told_so() -> None:
     assert "Not looked at until others are well: " in done.stdout
 
 
-def test_a_node_is_recorded_and_judged_the_same_anywhere(shim: Path, tmp_path: Path) -> None:
+def test_a_node_is_recorded_and_judged_the_same_anywhere(nvml_folder: Path, tmp_path: Path) -> None:
     record = tmp_path / "node.json"
-    here = dsv4("doctor", "--save", str(record), "--output", "json", env=build_shim(shim, "b200x8-sick"))
+    here = dsv4("doctor", "--save", str(record), "--output", "json", env=build_shim(nvml_folder, "b200x8-sick"))
     there = dsv4("doctor", "--facts", str(record), "--output", "json")
     facts = HostFacts.from_json(record.read_bytes())
     assert facts.origin == "recorded"
@@ -86,7 +89,7 @@ def unpack(data: bytes) -> dict[str, str]:
         return {name.partition("/")[2]: file.read().decode() for name, file in files.items() if file is not None}
 
 
-def test_a_bundle_holds_what_an_issue_needs_and_nothing_private(home: Path, tmp_path: Path, shim: Path) -> None:
+def test_a_bundle_holds_what_an_issue_needs_and_nothing_private(home: Path, tmp_path: Path, nvml_folder: Path) -> None:
     out = tmp_path / "out.tar.gz"
     secret = {
         "HOME": str(home),
@@ -98,7 +101,7 @@ def test_a_bundle_holds_what_an_issue_needs_and_nothing_private(home: Path, tmp_
     config = tmp_path / "x.yaml"
     text = Path("configs/flash-b200.yaml").read_text()
     config.write_text(f'{text}\nenv: {{HTTP_PROXY: "http://me:pass-canary-0123@proxy.corp:3128"}}\n')
-    done = dsv4("doctor", str(config), "--bundle", str(out), env=secret | build_shim(shim))
+    done = dsv4("doctor", str(config), "--bundle", str(out), env=secret | build_shim(nvml_folder))
     assert done.returncode == 5, done.stdout + done.stderr
     files = unpack(out.read_bytes())
     assert set(files) == {
@@ -132,3 +135,20 @@ def test_the_log_in_a_bundle_holds_no_secret(monkeypatch: pytest.MonkeyPatch) ->
     assert "node (host) says" in log
     assert "Engine core initialization failed" in log
     assert len(log.splitlines()) == 4
+
+
+def test_the_limits_that_are_told_are_those_that_a_container_gets(node: Node) -> None:
+    words = (
+        "run",
+        "--rm",
+        "--entrypoint",
+        "sh",
+        STANDIN,
+        "-c",
+        "ulimit -Hn; grep -i 'locked memory' /proc/self/limits",
+    )
+    files, locked = node.docker(*words).splitlines()
+    known = {"DOCKER_HOST": node.env["DOCKER_HOST"]} if "DOCKER_HOST" in node.env else {}
+    found = docker_limits.read_default_ulimits(find_endpoint(node.env | known).url)
+    assert str(found["nofile"]) == files
+    assert str(found["memlock"]).replace("-1", "unlimited") == locked.split()[4]

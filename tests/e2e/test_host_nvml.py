@@ -180,6 +180,28 @@ def test_a_driver_that_lies_is_not_believed(shim_folder: Path, tmp_path: Path) -
     assert gpus[2].name is None
 
 
+def test_a_value_that_no_gpu_can_have_costs_that_field_only(shim_folder: Path, tmp_path: Path) -> None:
+    topology = tmp_path / "lies"
+    topology.write_text(
+        "driver 580.95.05\ncuda 13000\ngpu NVIDIA B200\nmemory 183359 182632\ncapability -7 0\nmig 0\necc -9\n"
+        "fabric 250\nnvlink 99 0\nnuma 77\npci nonsense\nthrottle -1\nrows -5 -5 9 9\n"
+    )
+    facts = look(shim_folder, str(topology))
+    (gpu,) = facts.gpus or ()
+    assert (gpu.name, gpu.memory_total_mib, gpu.mig_mode) == ("NVIDIA B200", 183359, "disabled")
+    assert gpu.compute_capability is None
+    assert facts.why("gpus.0.compute_capability") == "NVML says -7.0, which cannot be"
+    assert gpu.fabric_state is None
+    assert gpu.nvlinks == NvLinks(active=36, inactive=0), "no more are asked for than there can be"
+    assert gpu.numa_nodes == (77,)
+    assert gpu.throttled == (
+        "hardware slowdown",
+        "software thermal slowdown",
+        "hardware thermal slowdown",
+        "power brake",
+    )
+
+
 def test_an_impossible_count_is_refused(shim_folder: Path, tmp_path: Path) -> None:
     topology = tmp_path / "many"
     topology.write_text("driver 580.95.05\ncuda 13000\ncount 2000000000\n")

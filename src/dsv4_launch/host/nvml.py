@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from dsv4_launch.facts import Driver, Gpu, GpuProcess
 from dsv4_launch.host.looking import CouldNotLook, Note, clean, spell
 from dsv4_launch.host.nvml_health import read_health
@@ -66,7 +68,8 @@ def _read_gpu(nvml: Any, index: int, handles: Mapping[int, Any], note: Note) -> 
         return Gpu(index=index)
     total, free = _memory(nvml, handle, index, note)
     fabric_state, fabric_status = ask("fabric_state", lambda: _fabric(nvml, handle)) or (None, None)
-    return Gpu(
+    return _believed(
+        note,
         index=index,
         name=ask("name", lambda: clean(nvml.nvmlDeviceGetName(handle))),
         uuid=ask("uuid", lambda: clean(nvml.nvmlDeviceGetUUID(handle))),
@@ -80,6 +83,17 @@ def _read_gpu(nvml: Any, index: int, handles: Mapping[int, Any], note: Note) -> 
         fabric_status=fabric_status,
         **read_health(nvml, handle, handles, index, ask),
     )
+
+
+def _believed(note: Note, **fields: Any) -> Gpu:
+    """A GPU of what can be true: a value that no such field may have costs that field."""
+    try:
+        return Gpu(**fields)
+    except ValidationError as error:
+        wrong = {str(item["loc"][0]) for item in error.errors(include_url=False, include_input=False)}
+    for name in wrong:
+        note(f"gpus.{fields['index']}.{name}", f"NVML says {clean(fields[name])[:80]}, which cannot be")
+    return Gpu(**{name: value for name, value in fields.items() if name not in wrong})
 
 
 def _ask(note: Note, path: str, call: Callable[[], Any]) -> Any:
