@@ -11,12 +11,14 @@ from dsv4_launch.cli import (
     advisory_commands,
     config_commands,
     convert_commands,
+    diagnose_command,
     doctor_commands,
     migrate_command,
     pin_command,
     rehearse_command,
     serve_commands,
     show,
+    smoke_commands,
 )
 from dsv4_launch.errors import BUG_EXIT_CODE, Dsv4Error, Problem
 
@@ -36,6 +38,8 @@ pin_command.register(app)
 migrate_command.register(app)
 advisory_commands.register(app)
 convert_commands.register(app)
+diagnose_command.register(app)
+smoke_commands.register(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from dsv4_launch.checks.examine import Result, blocking, examine, warnings
 from dsv4_launch.checks.request import request_for
-from dsv4_launch.errors import HostError, Interrupted, Problem, ServerError
+from dsv4_launch.errors import Dsv4Error, HostError, Interrupted, Problem, ServerError
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.claim import already
+from dsv4_launch.run.diagnose import MAX_LINES, death_problems, diagnose
 from dsv4_launch.run.fetch import fetch, missing
 from dsv4_launch.run.interrupts import deaf, hold
 from dsv4_launch.run.progress import Progress
@@ -101,12 +102,25 @@ def _await(plan: Plan, world: World, options: Options, progress: Progress) -> Re
         raise _undone(plan, world.driver, progress) from None
     except ServerError as error:
         with deaf():
+            why = _explained(plan, world.driver)  # before the log is removed
             kept = _after_failure(plan, world.driver, options.on_failure, error.problems[0].code)
         first = error.problems[0]
-        raise ServerError(Problem(first.code, first.message, first.where, f"{kept} {first.fix}".strip())) from None
+        raise ServerError(
+            Problem(first.code, first.message, first.where, f"{kept} {first.fix}".strip()), *why
+        ) from None
     if up.key_refused:
         progress.say("warning: the server is up, but refuses the API key of this environment")
     return up
+
+
+def _explained(plan: Plan, driver: Driver) -> tuple[Problem, ...]:
+    """The known failure that explains why a launch failed, where its log or its end shows one."""
+    try:
+        found = driver.find(plan.name)
+        lines = driver.logs(plan.name, follow=False, tail=MAX_LINES)
+        return death_problems(diagnose(lines, found, version=plan.vllm, gpu=plan.gpus.key))
+    except (Dsv4Error, OSError):
+        return ()  # the service is gone, or its engine: what is known without them is said already
 
 
 def _undone(plan: Plan, driver: Driver, progress: Progress) -> Interrupted:

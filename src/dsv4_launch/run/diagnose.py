@@ -1,0 +1,198 @@
+"""Why a server died: its log, how it ended and what the kernel says of the GPUs, against the catalogue of failures."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dsv4_launch.catalog.advisories import Advisory
+from dsv4_launch.catalog.read import table
+from dsv4_launch.errors import Problem
+from dsv4_launch.facts import KernelError
+from dsv4_launch.plan.advise import Match, explain_log
+from dsv4_launch.run.readiness import KEPT_LINES, cause, ending
+from dsv4_launch.run.service import Seen
+
+# A log of weeks is not read from its beginning: why a server died stands near its end.
+MAX_LINES = 50_000
+# An ending that is a fact of the engine or the kernel, in words that the catalogue knows.
+_OUT_OF_MEMORY = "oom-kill: the service was killed for want of host memory"
+_SIGNALS = {6: "Fatal Python error: Aborted", 7: "Bus error", 11: "Segmentation fault"}
+_KILLED = 137
+_EVIDENCE = 200
+_LONGEST_LINE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One known failure that explains the death. ``seen``: the line that shows it, ``place``: where that stands.
+
+    ``set`` and ``remove`` are the change to the config that mends it. ``known_here``: it is known for this release and
+    GPU, or nobody said which they are.
+    """
+
+    id: str
+    title: str
+    severity: str
+    cause: str
+    fix: str
+    set: Mapping[str, Any]
+    remove: tuple[str, ...]
+    place: str
+    seen: str
+    known_here: bool
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Xid:
+    """An error of a GPU or NVSwitch in the kernel's log. ``means`` is empty where it says nothing of the hardware."""
+
+    kind: str
+    number: int
+    pci: str
+    count: int
+    text: str
+    means: str
+    grave: bool
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """``ending`` in words ("" for a mere log), ``blamed`` the exception that the log blames, explanations best first.
+
+    ``kernel`` is None where its log was not read.
+    """
+
+    ending: str
+    blamed: str
+    explanations: tuple[Explanation, ...]
+    kernel: tuple[Xid, ...] | None = None
+
+
+def diagnose(
+    lines: Iterable[str],
+    found: Seen | None = None,
+    *,
+    version: str | None = None,
+    gpu: str | None = None,
+    kernel: Sequence[KernelError] | None = None,
+) -> Diagnosis:
+    """Explain a log, and the end of the service that wrote it where that is known. Linear in the log's length.
+
+    What is certain (the kernel killed it, a GPU is broken) comes first, then what the log shows, the most specific
+    first, then how the process ended.
+    """
+    blame = _Blame()
+    matches = explain_log(blame.through(lines), version, gpu)
+    broken = _xids(kernel)
+    certain, last = _by_ending(found)
+    order = [
+        *(_explained(match, "the kernel's log") for match in _by_kernel(broken or ())),
+        *(_explained(match, "how it ended") for match in certain),
+        *(_explained(match, f"log line {match.line}") for match in matches),
+        *(_explained(match, "how it ended") for match in last),
+    ]
+    return Diagnosis(
+        ending="" if found is None or found.life == "running" else ending(found),
+        blamed=blame.said,
+        explanations=tuple({one.id: one for one in reversed(order)}[id_] for id_ in dict.fromkeys(o.id for o in order)),
+        kernel=broken,
+    )
+
+
+def problem(explanation: Explanation) -> Problem:
+    """An explanation as a failed launch prints it."""
+    where = f"{explanation.place}: {explanation.seen.strip()[:_EVIDENCE]}" if explanation.seen else explanation.place
+    change = patch_text(explanation)
+    fix = f"{explanation.fix} In the config: {change}" if change else explanation.fix
+    return Problem(explanation.id, f"{_sentence(explanation.title)}. {explanation.cause}", where, fix)
+
+
+def death_problems(found: Diagnosis) -> tuple[Problem, ...]:
+    """What to say of a death: the best explanation that is not merely good to know."""
+    best = next((one for one in found.explanations if one.severity != "info"), None)
+    return () if best is None else (problem(best),)
+
+
+def patch_text(explanation: Explanation) -> str:
+    """The change to the config in one line ("" if there is none)."""
+    parts = [f"remove {name}" for name in explanation.remove]
+    return ", ".join((*parts, *(f"{name}: {json.dumps(value)}" for name, value in explanation.set.items())))
+
+
+class _Blame:
+    """Keeps the last lines that go by, to look for the exception that they blame."""
+
+    def __init__(self) -> None:
+        self._last: deque[str] = deque(maxlen=KEPT_LINES)
+
+    def through(self, lines: Iterable[str]) -> Iterable[str]:
+        for line in lines:
+            # A longer line holds no exception that a person could read.
+            self._last.append(line[:_LONGEST_LINE])
+            yield line
+
+    @property
+    def said(self) -> str:
+        return cause(self._last)
+
+
+def _by_ending(found: Seen | None) -> tuple[tuple[Match, ...], tuple[Match, ...]]:
+    """What the ending shows for certain, and what it only suggests: the log says more."""
+    if found is None or found.stopped or found.life == "running":
+        return (), ()
+    if found.out_of_memory:
+        return explain_log([_OUT_OF_MEMORY]), ()
+    code = found.exit_code
+    if code is None:
+        return (), explain_log([found.error]) if found.error else ()
+    # Without the kernel's word SIGKILL can be a person as well, but nobody else explains it better.
+    text = f"exit code {code}" if code in (_KILLED, -9) else _SIGNALS.get(-code if code < 0 else code - 128, "")
+    lines = [line for line in (found.error, text) if line]
+    return (), explain_log(lines)
+
+
+def _by_kernel(xids: Sequence[Xid]) -> tuple[Match, ...]:
+    broken = [f"NVRM: Xid (PCI:{xid.pci}): {xid.number}, {xid.text}" for xid in xids if xid.kind == "xid" and xid.grave]
+    return explain_log(broken)
+
+
+def _xids(errors: Sequence[KernelError] | None) -> tuple[Xid, ...] | None:
+    if errors is None:
+        return None
+    known = table("xids")
+    found = []
+    for error in errors:
+        row = known.get(str(error.number), {}) if error.kind == "xid" else {}
+        grave = bool(row.get("grave", False)) if error.kind == "xid" else error.fatal
+        means = str(row.get("means", "")) or ("a fatal NVSwitch error" if grave else "")
+        fix = str(row.get("fix", ""))
+        found.append(Xid(error.kind, error.number, error.pci, error.count, error.text, means, grave, fix))
+    return tuple(sorted(found, key=lambda xid: not xid.grave))
+
+
+def _explained(match: Match, place: str) -> Explanation:
+    advisory: Advisory = match.advisory
+    patch = advisory.patch
+    return Explanation(
+        id=advisory.id,
+        title=advisory.title,
+        severity=advisory.severity,
+        cause=advisory.cause,
+        fix=advisory.fix,
+        set=dict(patch.set) if patch else {},
+        remove=patch.remove if patch else (),
+        place=place,
+        seen=match.text,
+        known_here=match.known_here,
+        sources=advisory.sources,
+    )
+
+
+def _sentence(title: str) -> str:
+    return f"{title[:1].upper()}{title[1:]}"
