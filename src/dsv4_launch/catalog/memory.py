@@ -99,3 +99,21 @@ def figures(name: str) -> Mapping[str, Any]:
 def row_for(name: str, vllm: str) -> Mapping[str, Any]:
     """The row of a list (``symmetric_buffer``) that holds for a release."""
     return next(row for row in table("memory")[name] if within(vllm, row["vllm"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A published figure for a layout."""
+
+    gpu: str
+    tensor: int
+    data: int
+    vllm: str
+    what: str
+    source: str
+
+
+@lru_cache
+def measurements() -> tuple[Measurement, ...]:
+    """Every published figure."""
+    return tuple(Measurement(**row) for row in table("measurements")["measurement"])

@@ -13,6 +13,7 @@ from dsv4_launch.cli import (
     convert_commands,
     diagnose_command,
     doctor_commands,
+    fit_commands,
     migrate_command,
     pin_command,
     rehearse_command,
@@ -32,12 +33,14 @@ app = typer.Typer(
 )
 config_commands.register(app)
 serve_commands.register(app)
+fit_commands.register(app)
 doctor_commands.register(app)
 rehearse_command.register(app)
 pin_command.register(app)
 migrate_command.register(app)
 advisory_commands.register(app)
 convert_commands.register(app)
+weights_commands.register(app)
 diagnose_command.register(app)
 smoke_commands.register(app)
 

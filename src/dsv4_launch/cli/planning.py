@@ -16,7 +16,7 @@ def show_plan(plan: Plan, *, explain: bool) -> None:
     def line(text: str, style: str = "", indent: int = 0) -> None:
         console.print(Text(" " * indent + show.clean(text), style=style))
 
-    for name, text in _summary(plan):
+    for name, text in [*_summary(plan), *_memory(plan)]:
         console.print(Text.assemble((f"{name:<9} ", "bold"), show.clean(text)))
     for title, rows in (("arguments", _arguments(plan)), ("environment", _environment(plan))):
         line("")
@@ -41,6 +41,14 @@ _NOTICES = {
     "override": "overridden by a rule",
     "deviation": "where the container differs from the documented page",
 }
+
+
+def _memory(plan: Plan) -> list[tuple[str, str]]:
+    from dsv4_launch.cli.fit_show import summary
+    from dsv4_launch.plan.fit import fit
+
+    found = fit(plan)
+    return [] if found is None else summary(found)
 
 
 def _arguments(plan: Plan) -> list[tuple[str, str, str]]:

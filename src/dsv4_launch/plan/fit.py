@@ -1,26 +1,24 @@
 """How a GPU's memory is spent, and how many requests of which length it holds, before anything runs.
 
-What vLLM computes is computed as it does, to the integer. What it measures while it starts (activations, CUDA graphs) is
-an interval, until a log of a real start replaces it.
+What vLLM computes is computed as it does, to the integer. What it measures while it starts (activations, CUDA graphs)
+is an interval, until a log of a real start replaces it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from dsv4_launch.catalog.memory import regime
 from dsv4_launch.errors import Problem
 from dsv4_launch.plan.fit_kv import bytes_of_request, bytes_per_block, capacity
 from dsv4_launch.plan.fit_memory import overhead, usable_gib, weights_gib
 from dsv4_launch.plan.fit_question import question
-from dsv4_launch.plan.fit_types import GIB, Capacity, MemoryFit, Overhead, Part, Question, Sums
-from dsv4_launch.plan.fit_types import Interval as _Interval
+from dsv4_launch.plan.fit_types import GIB, Capacity, Interval, MemoryFit, Overhead, Part, Question, Sums
 from dsv4_launch.plan.types import Notice, Plan
 
 
 def fit(plan: Plan, *, available_kv_gib: float | None = None, loaded_gib: float | None = None) -> MemoryFit | None:
     """The memory of the plan; None for a rehearsal, and for a GPU whose memory is not known.
 
-    ``available_kv_gib`` and ``loaded_gib`` are what a start measured ("Available KV cache memory", "Model loading took").
+    ``available_kv_gib`` and ``loaded_gib`` are what a start logged ("Available KV cache memory", "Model loading took").
     """
     asked = question(plan)
     return None if asked is None else answer(asked, available_kv_gib=available_kv_gib, loaded_gib=loaded_gib)
@@ -28,15 +26,13 @@ def fit(plan: Plan, *, available_kv_gib: float | None = None, loaded_gib: float 
 
 def answer(asked: Question, *, available_kv_gib: float | None = None, loaded_gib: float | None = None) -> MemoryFit:
     """The memory of a layout."""
-    from dsv4_launch.catalog.memory import regime
-
     total, usable = usable_gib(asked)
     weights = [weights_gib(asked, stage) if loaded_gib is None else loaded_gib for stage in range(asked.pipeline)]
     spent = overhead(asked)
     if available_kv_gib is not None:
         least = most = middle = (int(available_kv_gib * GIB),) * asked.pipeline
         gap = usable - max(weights) - available_kv_gib
-        spent = Overhead(gap, gap, (Part("all else, as measured", _Interval(gap, gap), "measured"),))
+        spent = Overhead(gap, gap, (Part("all else, as measured", Interval(gap, gap), "measured"),))
     else:
         least, middle, most = (
             tuple(int((usable - loaded - gone) * GIB) for loaded in weights)
@@ -76,6 +72,16 @@ def _sums(holds: Capacity, engines: int) -> Sums:
     )
 
 
+def judge_memory(plan: Plan, where: str) -> tuple[list[Problem], tuple[Notice, ...]]:
+    """What stands in a plan's way for lack of memory, and what may: problems and warnings."""
+    asked = question(plan)
+    if asked is None:
+        return [], ()
+    found = answer(asked)
+    problem, warning = misfit(asked, found, where), doubt(found, where)
+    return [problem] if problem else [], (warning,) if warning else ()
+
+
 def misfit(asked: Question, found: MemoryFit, where: str = "") -> Problem | None:
     """The problem of a layout that certainly cannot hold one request of its length; None when it may."""
     if not found.certainly_too_small:
@@ -84,19 +90,19 @@ def misfit(asked: Question, found: MemoryFit, where: str = "") -> Problem | None
     if best.available_kv_gib <= 0:
         return Problem(
             "memory",
-            f"The weights ({found.weights_gib:.1f} GiB of each GPU) and what vLLM needs beside them leave no memory for the "
-            f"KV cache: {found.usable_gib:.1f} GiB of each GPU may be used.",
+            f"The weights ({found.weights_gib:.1f} GiB of each GPU) and what vLLM needs beside them leave no memory "
+            f"for the KV cache: {found.usable_gib:.1f} GiB of each GPU may be used.",
             where,
-            "Use more GPUs (parallel.tensor, or parallel.data with parallel.expert), or raise engine.gpu_memory_utilization.",
+            "Use more GPUs (parallel.tensor, or parallel.data with parallel.expert), or more of each: "
+            "engine.gpu_memory_utilization.",
         )
-    wanted = replace(asked, max_model_len=0)
     shorter = f"Set engine.max_model_len: {best.longest} or auto" if best.longest else "No length fits"
     return Problem(
         "memory",
-        f"One request of {best.max_model_len:,} tokens needs {found.bytes_per_request / GIB:.2f} GiB of KV cache; at most "
-        f"{best.available_kv_gib:.2f} GiB are available. The longest that fits is {best.longest:,}.",
+        f"One request of {best.max_model_len:,} tokens needs {found.bytes_per_request / GIB:.2f} GiB of KV cache; at "
+        f"most {best.available_kv_gib:.2f} GiB are available. The longest that fits is {best.longest:,}.",
         where,
-        f"{shorter}; fewer than {wanted.max_num_batched_tokens} engine.max_num_batched_tokens leave more room.",
+        f"{shorter}; fewer than {asked.max_num_batched_tokens} engine.max_num_batched_tokens leave more room.",
     )
 
 
@@ -108,7 +114,7 @@ def doubt(found: MemoryFit, where: str = "") -> Notice | None:
     return Notice(
         "warning",
         f"memory: a request of {low.max_model_len:,} tokens may not fit",
-        f"between {low.available_kv_gib:.1f} and {found.high.available_kv_gib:.1f} GiB are left for the KV cache; with the "
-        f"least, the longest request is {low.longest:,} tokens",
+        f"between {low.available_kv_gib:.1f} and {found.high.available_kv_gib:.1f} GiB are left for the KV cache; with "
+        f"the least, the longest request is {low.longest:,} tokens",
         where,
     )

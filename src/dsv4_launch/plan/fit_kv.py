@@ -183,7 +183,14 @@ def capacity(asked: Question, available: tuple[int, ...]) -> Capacity:
         tokens = int(concurrency * length)
     fits = length <= longest
     return Capacity(
-        shown, num_blocks, tokens, concurrency, resident(asked, num_blocks, length) if fits else 0, length, longest, fits
+        shown,
+        num_blocks,
+        tokens,
+        concurrency,
+        resident(asked, num_blocks, length) if fits else 0,
+        length,
+        longest,
+        fits,
     )
 
 

@@ -33,12 +33,22 @@ def parameters_gib(asked: Question, stage: int = 0) -> float:
     return total
 
 
+def shared_expert_ranks(asked: Question) -> int:
+    """Tensor ranks that split the shared expert: one when layers split tokens over them instead (sequence parallel)."""
+    sequence_parallel = (
+        within(asked.vllm, figures("weights")["sequence_parallel"])
+        and asked.pipeline == 1
+        and asked.expert
+        and (asked.mega_moe or asked.data > 1)
+    )
+    return 1 if sequence_parallel else asked.tensor
+
+
 def _layers_gib(row: Any, asked: Question) -> float:
-    shared = 1 if asked.sequence_parallel else asked.tensor
     return float(
         row["experts"] / asked.expert_ranks
         + row["attention"] / asked.tensor
-        + row["shared_expert"] / shared
+        + row["shared_expert"] / shared_expert_ranks(asked)
         + row["replicated"]
     )
 
@@ -92,7 +102,7 @@ def rest_gib(asked: Question) -> Interval:
     """What only a run shows: fitted to B200 logs with 8192 batched tokens, and wider the farther from them."""
     row, tokens = figures("rest"), asked.max_num_batched_tokens
     slope = row["bytes_per_token_data_parallel"] if asked.data > 1 else row["bytes_per_token"]
-    middle = row["gib"] + slope * tokens / GIB
+    middle = row["gib_tensor_parallel" if asked.tensor > 1 else "gib"] + slope * tokens / GIB
     half = row["half_width_gib"] if asked.arch == row["fitted_arch"] else row["half_width_gib_elsewhere"]
     half += row["half_width_bytes_per_token"] * abs(tokens - row["fitted_at_tokens"]) / GIB
     # Never below zero, and still around the middle.

@@ -38,11 +38,6 @@ class Question:
         """GPUs that share the experts: tensor x data with expert parallelism or data parallelism, else tensor."""
         return self.tensor * self.data
 
-    @property
-    def sequence_parallel(self) -> bool:
-        """True when expert layers split tokens, not the shared expert, over tensor ranks."""
-        return self.expert and self.tensor > 1 and (self.mega_moe or self.data > 1)
-
 
 @dataclass(frozen=True, slots=True)
 class Interval:
