@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from dsv4_launch.catalog.read import table
-from dsv4_launch.catalog.version import within
 
 Severity = Literal["error", "warning", "info"]
 
@@ -49,10 +48,3 @@ def lint_rules() -> tuple[LintRule, ...]:
         LintRule(r["code"], r["severity"], r["at"], r["why"], r["fix"], r.get("when", {}), r["given"])
         for r in table("lint")["rule"]
     )
-
-
-@lru_cache
-def parser_names(kind: str, release: str) -> frozenset[str]:
-    """The tool-call or reasoning parsers (``tool_call_parser``, ``reasoning_parser``) that a release registers."""
-    row = table("parsers")[kind]
-    return frozenset(row["all"]) | {name for name, spec in row["some"].items() if within(release, spec)}

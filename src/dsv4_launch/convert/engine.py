@@ -14,6 +14,7 @@ from dsv4_launch.convert.entry import is_official
 from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.words import Fault, Word
 from dsv4_launch.plan.argv import Parsed, Refusal, parse
+from dsv4_launch.plan.argv_checks import check
 
 _TAGGED = re.compile(r"(?<![\w.])v?(\d{1,4}\.\d{1,4}\.\d{1,4}(?:\.?(?:rc|dev|post)[\w.+]{0,40})?)")
 _PUBLISHED = re.compile(r"v?\d+\.\d+\.\d+(?:-(?:cu\d+|ubuntu\d+|x86_64|aarch64|arm64))*|latest")
@@ -67,6 +68,9 @@ def read_engine(launch: Launch, text: str, vllm: str | None = None) -> Engine:
                 said = f"{versions()[-1]} refuses {refused}; {version} is the newest release that takes every word"
                 release, parsed, refusals = Release(version, version, "unknown", said, release.custom), older, ()
                 break
+    unsure = many or any(word.opaque for word in words)
+    if not unsure and not parsed.refusals:
+        refusals += check(parsed, flag_table(release.table))
     loose = any(r.code == "unrecognized" and any(words[n].opaque for n in r.at) for r in parsed.refusals)
     return Engine(release, words, parsed, refusals, faults, many or loose)
 

@@ -17,17 +17,17 @@ from dsv4_launch.convert.words import Fault, Word, moved, moved_faults, span_of
 MOST_LAUNCHES = 20
 
 _GAP = r"[ \t]{1,40}"
+# What tells a launch; the program's path in front of it is looked for from here.
 _ANCHOR = re.compile(
-    rf"(?<![\w./-])(?:(?P<container>(?:[\w./-]{{0,80}}/)?(?:docker|podman|nerdctl){_GAP}(?:container{_GAP})?run\b)"
-    r"|(?P<vllm>(?:(?:[\w./~<>${}-]{0,200}/)?vllm|\"[^\"\n]{0,300}/vllm\"|'[^'\n]{0,300}/vllm')"
-    rf"{_GAP}serve\b)"
-    rf"|(?P<python>(?:[\w./~-]{{0,200}}/)?python[\d.]{{0,6}}{_GAP}-m{_GAP}vllm\.entrypoints\b))"
+    rf"(?P<container>(?:docker|podman|nerdctl){_GAP}(?:container{_GAP})?run\b)"
+    rf"|(?P<vllm>vllm[\"']?{_GAP}serve\b)"
+    rf"|(?P<python>-m{_GAP}vllm\.entrypoints\b)"
 )
 # A sanitised or renamed program, looked for only where nothing else is found.
-_RENAMED = re.compile(
-    r"(?<![\w./-])(?P<vllm>(?:[<\w./~>$-]{1,200}|\"[^\"\n]{1,300}\"|'[^'\n]{1,300}')"
-    rf"{_GAP}serve(?={_GAP}(?:[\"'$]|[\w.~-]{{0,80}}/)))"
-)
+_RENAMED = re.compile(rf"(?<=[^\s])(?P<vllm>{_GAP}serve(?={_GAP}(?:[\"'$]|[\w.~-]{{0,80}}/)))")
+_PROGRAM = re.compile(r"(?:\"[^\"\n]{1,300}|'[^'\n]{1,300}|[<\w./~>${}-]{1,200})\Z")
+_QUOTED = re.compile(r"(?:\"[^\"\n]{1,300}\"|'[^'\n]{1,300}')\Z")
+_PYTHON = re.compile(rf"(?:[\w./~-]{{0,200}}/)?python[\d.]{{0,6}}{_GAP}\Z")
 _COMMENT = re.compile(r"[ \t]*#")
 _EXPORT = re.compile(r"(?m)^[ \t]*(?:\$[ \t]+)?(?:export[ \t]+)?(?=[A-Za-z_]\w{0,80}=)")
 _ARRAY = re.compile(r"[A-Za-z_]\w{0,80}\+?=\([ \t]*\n?[ \t]*\Z")
@@ -56,15 +56,16 @@ def _scan(text: str, pattern: re.Pattern[str], *, comments: bool) -> list[Launch
     shell: tuple[Variable, ...] | None = None
     behind = tried = 0
     for anchor in pattern.finditer(text):
-        if anchor.start() < behind:
+        at = _start(text, anchor)
+        if at < behind:
             continue
-        start = text.rfind("\n", max(0, anchor.start() - _PREFIX_CHARACTERS), anchor.start()) + 1
-        if not comments and _COMMENT.match(text, start, anchor.start()):
+        start = text.rfind("\n", max(0, at - _PREFIX_CHARACTERS), at) + 1
+        if not comments and _COMMENT.match(text, start, at):
             continue
         if shell is None:
             shell = _exported(text)
         tried += 1
-        launch, behind = _one(text, anchor, start, [v for v in shell if v.span[0] < anchor.start()])
+        launch, behind = _one(text, anchor, at, start, [v for v in shell if v.span[0] < at])
         if launch is not None:
             found.append(launch)
         if len(found) >= MOST_LAUNCHES or tried >= 5 * MOST_LAUNCHES:
@@ -90,8 +91,28 @@ def _exported(text: str) -> tuple[Variable, ...]:
     return tuple(found.values())
 
 
-def _one(text: str, anchor: re.Match[str], line_start: int, shell: Sequence[Variable]) -> tuple[Launch | None, int]:
-    at, end = anchor.start(), len(text)
+def _start(text: str, anchor: re.Match[str]) -> int:
+    """Where the program of an anchor starts, its path and quotes included."""
+    end = anchor.start()
+    before = text[max(0, end - 310) : end]
+    if anchor.re is _RENAMED:
+        found = _QUOTED.search(before) if before.endswith(('"', "'")) else _PROGRAM.search(before)
+    elif anchor.lastgroup == "python":
+        found = _PYTHON.search(before)
+    elif not before or before[-1].isspace():
+        return end
+    else:
+        found = _PROGRAM.search(before)
+        quote = anchor.group()[4] if anchor.group()[4:5] in ('"', "'") else ""
+        if found and found.group()[0] in "\"'" and found.group()[0] != quote:
+            found = None  # the quote is that of a script around the command
+    return end - len(found.group()) if found else end
+
+
+def _one(
+    text: str, anchor: re.Match[str], at: int, line_start: int, shell: Sequence[Variable]
+) -> tuple[Launch | None, int]:
+    end = len(text)
     prefix_start = max(line_start, at - _PREFIX_CHARACTERS)
     while text[:prefix_start].endswith("\\\n") and at - prefix_start < _PREFIX_CHARACTERS:
         prefix_start = text.rfind("\n", 0, prefix_start - 1) + 1

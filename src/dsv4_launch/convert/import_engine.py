@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.flag_table import Flag
@@ -12,7 +13,7 @@ from dsv4_launch.convert.engine import Engine, loaded
 from dsv4_launch.convert.imported import Draft
 from dsv4_launch.convert.words import Span, Word
 from dsv4_launch.plan.argv import Given
-from dsv4_launch.plan.numbers import number
+from dsv4_launch.plan.numbers import integer, number
 
 _PARALLEL = {
     "tensor_parallel_size": "tensor",
@@ -29,8 +30,19 @@ _VARIABLE = re.compile(r"\$\{?\w+\}?")
 _CUDAGRAPH_MODES = ("NONE", "PIECEWISE", "FULL", "FULL_DECODE_ONLY", "FULL_AND_PIECEWISE")
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """One argument under the name that a config has for it; ``at``: the index of its first word."""
+
+    at: int
+    name: str
+    value: Any
+    span: Span
+
+
 def import_engine(engine: Engine, draft: Draft, arch: str) -> None:
     """Put every argument of the launch into the draft, in the order of the command line."""
+    named: list[_Named] = []
     for given in sorted(engine.parsed.given.values(), key=lambda given: given.at):
         words = [engine.words[n] for n in given.at]
         span = (min(w.start for w in words), max(w.end for w in words))
@@ -41,8 +53,10 @@ def import_engine(engine: Engine, draft: Draft, arch: str) -> None:
         elif given.flag.dest in _PARALLEL:
             _parallel(given, span, draft)
         else:
-            for name, value in _named(given, words):
-                _put(name, value, span, draft, engine.release.table, arch)
+            named += [_Named(given.at[n], name, value, span) for n, name, value in _values(given, words)]
+    # Dotted options of one table may stand far apart: each keeps its own place.
+    for entry in sorted(named, key=lambda entry: entry.at):
+        _put(entry, draft, engine.release.table, arch)
     for name in engine.parsed.repeated:
         draft.say("changed", f"{name} is given more than once; vLLM takes the last, so it is the one in the config.")
     for refusal in engine.parsed.refusals:
@@ -80,25 +94,26 @@ def _opaque(given: Given, words: Sequence[Word], span: Span, draft: Draft) -> No
     draft.say("lost", f"{' '.join(w.text for w in words)}: only the shell that runs it knows the value.", span)
 
 
-def _named(given: Given, words: Sequence[Word]) -> list[tuple[str, Any]]:
+def _values(given: Given, words: Sequence[Word]) -> list[tuple[int, str, Any]]:
     """The argument under its name, or dotted options one by one, as they were written."""
     dest = given.flag.dest
     if given.flag.kind != "json" or given.flag.nargs is not None:
-        return [(dest, typed(given.flag, given.spelling, given.values))]
+        return [(0, dest, typed(given.flag, given.spelling, given.values))]
     dotted = _dotted(dest, words)
     if dotted is not None:
         return dotted
     value = typed(given.flag, given.spelling, given.values)
     if dest == "compilation_config" and isinstance(value, Mapping) and not _fits_compilation(value):
-        return [("compilation-config", value)]
-    return [(dest, value)]
+        return [(0, "compilation-config", value)]
+    return [(0, dest, value)]
 
 
-def _dotted(dest: str, words: Sequence[Word]) -> list[tuple[str, Any]] | None:
+def _dotted(dest: str, words: Sequence[Word]) -> list[tuple[int, str, Any]] | None:
     """``--option.key=value`` words one by one; None when the option was also given in another way, or a key twice."""
-    found: dict[str, Any] = {}
+    found: dict[str, tuple[int, str, Any]] = {}
     at = 0
     while at < len(words):
+        first = at
         name, equals, value = words[at].text.partition("=")
         if not name.startswith("-") or "." not in name or name.endswith("+"):
             return None
@@ -110,9 +125,9 @@ def _dotted(dest: str, words: Sequence[Word]) -> list[tuple[str, Any]] | None:
         key = f"{dest}.{name.partition('.')[2]}"
         if key in found or value.lstrip().startswith(("{", "[")):
             return None
-        found[key] = _scalar(value)
+        found[key] = (first, key, _scalar(value))
         at += 1
-    return list(found.items())
+    return list(found.values())
 
 
 def _scalar(text: str) -> Any:
@@ -163,10 +178,9 @@ def _one(flag: Flag, text: str) -> Any:
     return text
 
 
-def _put(name: str, value: Any, span: Span, draft: Draft, release: str, arch: str) -> None:
+def _put(entry: _Named, draft: Draft, release: str, arch: str) -> None:
+    name, value, span = entry.name, entry.value, entry.span
     if name == "max_num_seqs" and isinstance(value, str) and value.isascii():
-        from dsv4_launch.plan.numbers import integer
-
         value = integer(value) or value
     neutral = _indexer(name, value, release, arch)
     if neutral:

@@ -15,7 +15,7 @@ from dsv4_launch.convert.importer import Imported, import_launch
 from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.lint_text import environment_findings, refused_findings, text_findings
 from dsv4_launch.convert.settled import facts_of, keeps_caches, run_values, settings_of
-from dsv4_launch.convert.words import Fault
+from dsv4_launch.convert.words import Fault, Span
 from dsv4_launch.errors import InputError
 from dsv4_launch.plan.advise import matching
 from dsv4_launch.plan.conditions import given_holds, values_of
@@ -30,12 +30,14 @@ _OF_A_RELEASE = frozenset({"unknown-parser", "gpu-unsupported", "version-too-old
 _GRAMMAR = frozenset({"unrecognized", "value-missing", "value-not-taken", "ambiguous", "model-not-first"})
 _FORMS = ("is not JSON", "is not a number", "is not a whole number", "is not true or false", "It takes ")
 _SEVERITIES = {"error": 0, "warning": 1, "info": 2}
-# What several rules say of one cause: the first of a group that is found stands for it.
+# What two sources say of one cause: where the first is found, the second is left out.
 _SAME = (
-    ("gpu-memory-utilization-range", "value-refused"),
     ("D04", "kv-cache-needs-fp8"),
     ("kv-cache-auto", "kv-cache-needs-fp8"),
+    ("parser-unknown", "unknown-parser"),
+    ("gpus-for-the-world", "layout"),
 )
+_REFUSED = frozenset({"value-refused", "field-refused"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,12 @@ def _softened(finding: Finding) -> Finding:
 def _sorted(found: Sequence[Finding]) -> tuple[Finding, ...]:
     codes = {finding.code for finding in found}
     hidden = {second for first, second in _SAME if first in codes}
-    kept = [f for f in dict.fromkeys(found) if f.code not in hidden]
-    return tuple(sorted(kept, key=lambda f: (_SEVERITIES[f.severity], f.span[0], f.code)))
+    ranges = {finding.span for finding in found if finding.code.endswith("-range")}
+    kept: dict[tuple[str, Span], Finding] = {}
+    for finding in found:
+        if finding.code not in hidden and not (finding.code in _REFUSED and finding.span in ranges):
+            kept.setdefault((finding.code, finding.span), finding)
+    return tuple(sorted(kept.values(), key=lambda f: (_SEVERITIES[f.severity], f.span[0], f.code)))
 
 
 def _values(settled: Mapping[str, Setting], facts: Mapping[str, str]) -> dict[str, Any]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dsv4_launch.catalog.flags import flag_table, versions
-from dsv4_launch.catalog.lint import parser_names
+from dsv4_launch.catalog.serve_checks import registered
 from dsv4_launch.catalog.version import release_tuple
 from dsv4_launch.convert.finding import Finding, found_fault, place_of
 from dsv4_launch.convert.importer import Imported
 from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.secrets import secret_words
-from dsv4_launch.convert.words import Fault
+from dsv4_launch.convert.words import Fault, Span
 from dsv4_launch.values import nearest
 
+# Words of one option: a blank or a line break and its indentation lie between.
+_NEAR = 12
 # Found once a text, however often: the first place is shown, with how many more there are.
 _ONCE = frozenset({"missing-continuation", "space-after-backslash", "typographic", "placeholder"})
 
@@ -37,6 +39,7 @@ def text_findings(launch: Launch, imported: Imported) -> Iterator[Finding]:
             Fault("repeated", *place_of(f"engine.{name.lstrip('-').replace('-', '_')}", launch, imported), name)
         )
     yield from (found_fault(fault) for fault in _release(launch, imported))
+    yield from (found_fault(fault) for fault in _ports(launch, imported))
     given = imported.engine.parsed.given
     if launch.contained and not launch.engine and not any(o.opaque for o in launch.options) and launch.loose:
         yield found_fault(Fault("no-arguments", *launch.loose[0].span))
@@ -73,6 +76,21 @@ def _release(launch: Launch, imported: Imported) -> Iterator[Fault]:
         yield Fault("version-too-old", *span, said)
 
 
+def _ports(launch: Launch, imported: Imported) -> Iterator[Fault]:
+    """Published ports of which none is the server's."""
+    port = imported.engine.parsed.given.get("port")
+    listens = port.values[0] if port is not None and port.values else "8000"
+    published = [option for option in launch.all("publish") if not option.opaque]
+    network = launch.option("network")
+    if not published or "$" in listens or (network is not None and network.value == "host"):
+        return
+    inside = [(option.value or "").rsplit(":", 1)[-1].removesuffix("/tcp") for option in published]
+    plain = len(published) == len(launch.all("publish")) and all(text.isdigit() for text in inside)
+    if plain and listens not in inside:
+        said = f"port {inside[0]} of the container is published, and the server listens on {listens}: nothing answers"
+        yield Fault("port-mismatch", *published[0].span, said)
+
+
 def _tildes(launch: Launch) -> Iterator[Fault]:
     if launch.kind != "docker":
         return
@@ -91,8 +109,7 @@ def refused_findings(imported: Imported) -> Iterator[Finding]:
     """What the release would refuse, and parsers that it does not have."""
     words = imported.engine.words
     for refusal in imported.engine.refusals:
-        places = [words[n].span for n in refusal.at]
-        span = (min(s for s, _ in places), max(e for _, e in places)) if places else (0, 0)
+        span = _first_place([words[n].span for n in refusal.at])
         code = refusal.code
         if code == "unknown-option" and not imported.engine.release.custom:
             yield Finding(code, "error", refusal.message, refusal.fix or _elsewhere(refusal.option), span)
@@ -105,16 +122,29 @@ def refused_findings(imported: Imported) -> Iterator[Finding]:
         "tool_parser_plugin" in imported.engine.parsed.given
         or "reasoning_parser_plugin" in imported.engine.parsed.given
     )
-    for kind in ("tool_call_parser", "reasoning_parser"):
+    looked_up = ["reasoning_parser"]
+    if "enable_auto_tool_choice" in imported.engine.parsed.given:
+        looked_up.append("tool_call_parser")
+    for kind in looked_up:
         given = imported.engine.parsed.given.get(kind)
         if given is None or not given.values or plugged or any(words[n].opaque for n in given.at):
             continue
         name = given.values[0]
-        if name and name not in parser_names(kind, release):
-            meant = nearest(name, parser_names(kind, release))
+        if name and name not in registered(kind, release):
+            meant = nearest(name, registered(kind, release))
             hint = f" (did you mean {meant}?)" if meant else ""
             said = f"vLLM {release} registers no {kind.replace('_', ' ')} {name}{hint}"
             yield found_fault(Fault("unknown-parser", words[given.at[0]].start, words[given.at[-1]].end, said))
+
+
+def _first_place(places: Sequence[Span]) -> Span:
+    """The option that a refusal names first, when it is about several that stand apart."""
+    start, end = places[0] if places else (0, 0)
+    for following in places[1:]:
+        if not 0 <= following[0] - end <= _NEAR:
+            break
+        end = following[1]
+    return start, end
 
 
 def _elsewhere(option: str) -> str:

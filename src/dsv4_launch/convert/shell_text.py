@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from dsv4_launch.convert.words import Fault, Word
 
 MOST_WORDS = 5_000
+MOST_PIECES = 100_000  # quoted and plain pieces, blanks, redirections
 
 _BLANK = re.compile(r"[ \t\r\f\v]+")
 _PLAIN = re.compile(r"[^\s'\"\\$`;&|<>()“”‘’]+")
@@ -69,9 +70,10 @@ class _Reader:
     unclosed: set[str] = field(default_factory=set)
 
     def read(self, start: int) -> Simple:
-        n, continued, joined = start, False, False
-        while n < self.end and len(self.words) < MOST_WORDS:
+        n, continued, joined, steps = start, False, False, 0
+        while n < self.end and len(self.words) < MOST_WORDS and steps < MOST_PIECES:
             c = self.text[n]
+            steps += 1
             if c in " \t\r\f\v" or (c == "\n" and self.array):
                 self._flush(n)
                 blank = _BLANK.match(self.text, n, self.end)
@@ -96,7 +98,7 @@ class _Reader:
                 n = self._part(n, c)
             continued = continued and c in " \t"
         self._flush(n)
-        if len(self.words) >= MOST_WORDS:
+        if n < self.end and (len(self.words) >= MOST_WORDS or steps >= MOST_PIECES):
             self.faults.append(Fault("too-many-words", start, n, f"{MOST_WORDS:,}"))
         return Simple(tuple(self.words), start, n, tuple(self.faults))
 

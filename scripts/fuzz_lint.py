@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Throw broken texts at `dsv4 lint` and `dsv4 import`: each must end in findings or an input error, in time.
+
+    .venv/bin/python scripts/fuzz_lint.py --seconds 120 --seed 1
+
+Texts are mutations of constructed launches, heaps of shell, YAML and docker pieces, and bytes, of up to a megabyte. The
+same seed gives the same texts. Exit 1 with the text (in fuzz-failure.txt) at the first traceback or slow answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from pasted import COMPOSE, DOCKERFILE, KUBERNETES, PAGE, SOUND  # noqa: E402, I001
+
+from dsv4_launch.cli.converting import imported_text, problems_of, repaired  # noqa: E402
+from dsv4_launch.convert.lint import lint  # noqa: E402
+from dsv4_launch.errors import InputError  # noqa: E402
+
+SLOWEST_S = 2.0
+LAUNCHES = (PAGE, SOUND, COMPOSE, KUBERNETES, DOCKERFILE)
+PIECES = (
+    *("docker run ", "podman run -it ", "vllm serve ", "python -m vllm.entrypoints.openai.api_server ", "bash -c '"),
+    *(
+        "'",
+        '"',
+        "\\",
+        "\\\n",
+        "\n",
+        "\r\n",
+        "$X",
+        "${A[@]}",
+        "$(",
+        "`",
+        "{",
+        "}",
+        "[",
+        "]",
+        "(",
+        ")",
+        "<",
+        ">",
+        "&",
+        "|",
+    ),
+    *("-e A=b ", "-p 8000:8000 ", "--gpus ", "-v ~/x:/y ", "--", "-", "--kv-cache-dtype fp8 ", "-tp 4 ", "#", ";"),
+    *(
+        "services:\n  a:\n    image: x\n    command: ",
+        "kind: Pod\n",
+        "- ",
+        "&a ",
+        "*a",
+        "<<: ",
+        "? ",
+        ": ",
+        "FROM x\nCMD [",
+    ),
+    *(
+        "--port ",
+        "0",
+        "-1",
+        "9" * 40,
+        "1e999",
+        "nan",
+        "true",
+        "null",
+        "“",
+        "–",
+        "é",
+        "\x00",
+        "\u2028",
+        "\U0001f600",
+        "~/",
+    ),
+    *(
+        "--compilation-config ",
+        '{"a": ',
+        "--config x.yaml ",
+        "--speculative_config.",
+        "-O3 ",
+        "--no-",
+        "export A=",
+        "=",
+    ),
+    *("--block-size ", "sudo ", "EOF", "*" * 50, "\t", "."),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    end = time.monotonic() + options.seconds
+    count, slowest = 0, 0.0
+    while time.monotonic() < end:
+        text = a_text(chance)
+        vllm = chance.choice((None, None, "0.20.0", "0.33.0", "0.1.dev1", "nonsense"))
+        gpu = chance.choice((None, "b200", "h200", "cpu"))
+        began = time.process_time()
+        try:
+            answer(text, vllm, gpu)
+        except Exception:
+            traceback.print_exc()
+            return failed(text, f"a traceback (vllm {vllm}, gpu {gpu})")
+        took = time.process_time() - began
+        if took > SLOWEST_S:
+            return failed(text, f"{took:.1f} s")
+        count, slowest = count + 1, max(slowest, took)
+    print(f"{count} texts, slowest {slowest:.2f} s, seed {options.seed}")
+    return 0
+
+
+def answer(text: str, vllm: str | None, gpu: str | None) -> None:
+    """What both commands do with a text."""
+    try:
+        for verdict in lint(text, vllm, gpu):
+            repaired(verdict, text)
+        problems_of(imported_text(text, "text", vllm, gpu)[0])
+    except InputError:
+        pass
+
+
+def a_text(chance: random.Random) -> str:
+    """The next text."""
+    kind = chance.random()
+    if kind < 0.55:
+        text = chance.choice(LAUNCHES)
+        for _ in range(chance.randint(1, 12)):
+            at = chance.randrange(len(text) + 1)
+            gone = min(len(text), at + chance.randint(0, 40))
+            text = text[:at] + chance.choice(PIECES) * chance.randint(0, 3) + text[gone:]
+        return text
+    if kind < 0.9:
+        return "".join(chance.choice(PIECES) for _ in range(chance.randint(1, 120)))
+    if kind < 0.97:
+        return chance.randbytes(chance.randint(0, 2_000)).decode("utf-8", "replace")
+    start = chance.choice((*LAUNCHES, "vllm serve m ", "kind: Pod\nvllm: 1\n", "FROM x\nCMD "))
+    some = "".join(chance.choice(PIECES) for _ in range(chance.randint(1, 4)))
+    return (start + some * (1_000_000 // len(some)))[:1_000_000]
+
+
+def failed(text: str, why: str) -> int:
+    """Keep the text and say where."""
+    Path("fuzz-failure.txt").write_text(text, "utf-8", "surrogatepass")
+    print(f"error: {why}; the text is in fuzz-failure.txt ({len(text):,} characters)", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
