@@ -97,6 +97,7 @@ def good() -> Facts:
             "cgroup_version": "2",
             "cgroup_driver": "systemd",
             "toolkit_version": "1.18.0",
+            "gpu_device_links": True,
             "default_ulimits": {"nofile": 1048576, "memlock": 8388608},
             "images": {
                 IMAGE: {

@@ -4,6 +4,7 @@ import http.server
 import multiprocessing
 import os
 import shutil
+import stat
 import subprocess
 import threading
 import time
@@ -169,7 +170,20 @@ def test_network_and_memory_file_systems_are_no_place_that_is_offered(tmp_path: 
     assert [m.mount_point for m in disk.read_mounts(line.format(9, tmp_path, "xfs") * 2)] == [str(tmp_path)]
 
 
-# The toolkit
+# The engine's surroundings
+
+
+def test_device_links_are_those_of_real_devices(tmp_path: Path) -> None:
+    assert docker_limits.read_device_links(tmp_path), "no GPU, no link that is missing"
+    try:
+        os.mknod(tmp_path / "nvidia0", 0o600 | stat.S_IFCHR, os.makedev(195, 0))
+    except OSError:
+        pytest.skip("this user may not make devices")
+    (tmp_path / "nvidia-caps").mkdir()
+    (tmp_path / "char").mkdir()
+    assert not docker_limits.read_device_links(tmp_path)
+    (tmp_path / "char" / "195:0").symlink_to("../nvidia0")
+    assert docker_limits.read_device_links(tmp_path)
 
 
 def test_the_version_of_the_toolkit_is_read(tmp_path: Path) -> None:

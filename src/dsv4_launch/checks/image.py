@@ -75,6 +75,23 @@ def toolkit_safe(context: Context) -> Finding | None:
     return Finding(found, f"upgrade it to {SAFE_TOOLKIT} or newer")
 
 
+@check("CTR011", requires=("CTR003",), severity="warning", applies=_gpus_in_docker)
+def gpus_kept(context: Context) -> Finding | None:
+    """A running container keeps its GPUs when systemd reads its units again.
+
+    With systemd's cgroups, `systemctl daemon-reload` sets the device rules anew, and devices without a link in
+    /dev/char are left out: `Failed to initialize NVML: Unknown Error` in a server that ran for days
+    (https://github.com/NVIDIA/nvidia-container-toolkit/issues/48). CDI devices are named in the rules themselves.
+    """
+    docker = engine_of(context)
+    if context.known(docker.cgroup_driver, "docker.cgroup_driver") != "systemd":
+        return None
+    if context.known(docker.gpu_device_links, "docker.gpu_device_links"):
+        return None
+    found = "GPU devices have no links in /dev/char, so `systemctl daemon-reload` would take them from a running server"
+    return Finding(found, "`sudo nvidia-ctk system create-dev-char-symlinks --create-all`, at every boot")
+
+
 @check("CTR010", requires=("CTR002",), severity="warning", applies=on_docker)
 def layers_shared(context: Context) -> Finding | None:
     """The engine's storage driver shares the layers of images between containers."""

@@ -33,8 +33,9 @@ class Container(Part):
 class Docker(Part):
     """The docker command line and the engine it talks to. All after `detail` is None unless `engine` is ready.
 
-    `default_ulimits`: the hard limits that a container gets when nobody says otherwise. `published`: which container
-    holds a published port ("0.0.0.0:8000"), since a listening proxy does not say.
+    `gpu_device_links`: /dev/char has a link to every GPU device. `default_ulimits`: the hard limits that a container
+    gets when nobody says otherwise. `published`: which container holds a published port ("0.0.0.0:8000"), since a
+    listening proxy does not say.
     """
 
     cli_path: Text | None = None
@@ -54,6 +55,7 @@ class Docker(Part):
     cgroup_version: Text | None = None
     cgroup_driver: Text | None = None
     toolkit_version: Text | None = None
+    gpu_device_links: bool | None = None
     default_ulimits: Mapping[str, Limit] | None = None
     images: Mapping[str, Image | None] | None = None
     containers: Mapping[str, Container | None] | None = None

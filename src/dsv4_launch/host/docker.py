@@ -10,7 +10,7 @@ from typing import Any
 
 from dsv4_launch.facts import Container, Disk, Docker, EngineState, Image, Request
 from dsv4_launch.host.disk import read_disk
-from dsv4_launch.host.docker_limits import read_default_ulimits, read_toolkit
+from dsv4_launch.host.docker_limits import read_default_ulimits, read_device_links, read_toolkit
 from dsv4_launch.host.endpoint import Endpoint, find_endpoint
 from dsv4_launch.host.looking import CouldNotLook, Note, clean, spell
 
@@ -137,6 +137,7 @@ def _read(
         cgroup_version=_text(info.get("CgroupVersion")),
         cgroup_driver=_text(info.get("CgroupDriver")),
         toolkit_version=None if endpoint.remote else read_toolkit(note, env),
+        gpu_device_links=None if endpoint.remote else _device_links(note),
         default_ulimits=_ulimits(endpoint, note),
         images=_each(request.images, lambda ref: _image(client, ref), "docker.images", note),
         containers=_each(
@@ -144,6 +145,14 @@ def _read(
         ),
         published=_published(client, {port for _host, port in request.ports}, note),
     )
+
+
+def _device_links(note: Note) -> bool | None:
+    try:
+        return read_device_links()
+    except OSError as error:
+        note("docker.gpu_device_links", spell(error))
+        return None
 
 
 def _ulimits(endpoint: Endpoint, note: Note) -> dict[str, int] | None:

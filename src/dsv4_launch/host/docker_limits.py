@@ -4,9 +4,11 @@ The engine's API tells neither: the daemon's own limits, its command line and it
 """
 
 import json
+import os
 import re
 import shutil
 import socket
+import stat
 import struct
 import subprocess
 from collections.abc import Mapping
@@ -57,6 +59,17 @@ def read_toolkit(note: Note, env: Mapping[str, str]) -> str | None:
         note("docker.toolkit_version", f"`{clean(program)} --version` names none")
         return None
     return clean(version.group(1))
+
+
+def read_device_links(dev: Path = Path("/dev")) -> bool:
+    """Whether /dev/char names every GPU device, as udev does for other drivers' devices: runc looks them up there."""
+    for device in dev.glob("nvidia*"):
+        status = device.stat()
+        if stat.S_ISCHR(status.st_mode):
+            number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+            if not (dev / "char" / number).exists():
+                return False
+    return True
 
 
 def own_limits(text: str) -> dict[str, int]:
