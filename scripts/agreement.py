@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import gzip
 import json
 import os
 import re
@@ -24,6 +23,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -40,6 +40,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dsv4
 # Our codes for what vLLM's own parser stops at; every other refusal comes a little later.
 AT_THE_PARSER = {"unknown-option", "ambiguous", "unrecognized", "value-missing", "value-not-taken", "value-refused",
                  "model-not-first", "config-file", "parser-check"}  # fmt: skip
+# Our codes for names that vLLM looks up only once it loads.
+AT_LOAD = ("name-unknown",)
 JUDGE = HERE.parent / "src/dsv4_launch/deep/judge.py"
 B200 = {"name": "NVIDIA B200", "capability": [10, 0], "memory_mib": 183359, "count": 8}
 WARM = [
@@ -151,11 +153,11 @@ def ask(lines: Sequence[tuple[str, list[str]]], version: str, options: argparse.
         print(f"error: there is no vLLM {version} to ask at {source} and {options.python}", file=sys.stderr)
         print(f"hint: scripts/snapshot_flags.py --verify {version} puts both there", file=sys.stderr)
         raise SystemExit(1)
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         request = {
             "gpu": B200,
             "model": str(model_folder(Path(folder))),
-            "until": "names",
             "warm": WARM,
             "commands": [{"id": name, "words": words} for name, words in lines],
         }
@@ -175,7 +177,7 @@ def ask(lines: Sequence[tuple[str, list[str]]], version: str, options: argparse.
         print("error: vLLM did not answer:", *done.stderr.splitlines()[-15:], sep="\n  ", file=sys.stderr)
         raise SystemExit(1)
     head, *verdicts = answers
-    print(f"vLLM {head['vllm']} was imported in {head['import_s']} s")
+    print(f"vLLM {head['vllm']} answered {len(verdicts)} times in {time.monotonic() - started:.0f} s")
     return [{"words": words, **verdict} for (_, words), verdict in zip(lines, verdicts, strict=True)]
 
 
@@ -201,24 +203,31 @@ def ours(words: Sequence[str], version: str) -> tuple[list[str], list[str]]:
 
 # --- verdict files -------------------------------------------------------------------------------------------------
 
+SAID = 100
+
 
 def write(out: Path, rows: Iterable[dict[str, Any]], version: str, options: argparse.Namespace) -> None:
-    """Verdicts as gzipped JSON lines; of a corpus the ids only."""
-    kept = []
-    for row in rows:
-        said = "" if row["ok"] else str(row.get("said", ""))[:160]
-        entry = {"id": row["id"], "ok": row["ok"], "stage": row["stage"], "type": row.get("type", ""), "said": said}
-        kept.append(entry if options.corpus else {**entry, "words": row["words"]})
+    """Verdicts as JSON lines: [id, refusing stage or "" or null, what was said, words]; of a corpus no words."""
     head = {"vllm": version, "date": datetime.date.today().isoformat(), "gpu": "8 x NVIDIA B200, simulated"}
     head |= {"seed": options.seed} if options.mutations else {}
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [head, *kept])
+    lines = [json.dumps(head)]
+    for row in rows:
+        stage = row["stage"] if row["ok"] is False else "" if row["ok"] else None
+        said = "" if row["ok"] else _one_line(row)[:SAID]
+        entry = [row["id"], stage, said, *([] if options.corpus else [row["words"]])]
+        lines.append(json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(gzip.compress(text.encode(), mtime=0))
+    out.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def read(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    head, *rows = map(json.loads, gzip.decompress(file.read_bytes()).decode().splitlines())
-    return head, rows
+    """The head and the rows of a verdict file."""
+    head, *rows = map(json.loads, file.read_text("utf-8").splitlines())
+    found = []
+    for name, stage, said, *words in rows:
+        row = {"id": name, "ok": None if stage is None else stage == "", "stage": stage or "names", "said": said}
+        found.append(row | ({"words": words[0]} if words else {}))
+    return head, found
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -231,6 +240,11 @@ def report(version: str, rows: Sequence[dict[str, Any]], options: argparse.Names
     print(f"vLLM {version}: {len(judged)} command lines over {len(touched)} options")
     print("  vLLM's refusals by stage:", dict(Counter(r["stage"] for r in judged if r["ok"] is False)))
     worst = 0.0
+    at_load = [row["ok"] is True and not p and all(c.startswith(AT_LOAD) for c in cs) and bool(cs)
+               for row, (p, cs) in zip(judged, said, strict=True)]  # fmt: skip
+    print(f"  taken by vLLM, which would fail at load, and refused by us: {sum(at_load)} (not counted below)")
+    judged = [row for row, late in zip(judged, at_load, strict=True) if not late]
+    said = [pair for pair, late in zip(said, at_load, strict=True) if not late]
     for stage, takes in (("parser", _past_parser), ("all of it", _starts)):
         pairs = [(takes(row), not p and (stage == "parser" or not c)) for row, (p, c) in zip(judged, said, strict=True)]
         counts = Counter(pair for pair in pairs if pair[0] is not None)
@@ -262,7 +276,7 @@ def _starts(row: dict[str, Any]) -> bool | None:
 
 
 def _one_line(row: dict[str, Any]) -> str:
-    return f"{row['type']}: {' '.join(str(row.get('said', '')).split())[:230]}"
+    return f"{row.get('type', '')} {' '.join(str(row.get('said', '')).split())[:230]}".strip()
 
 
 def _flags(words: Sequence[str], version: str) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -64,6 +64,19 @@ def validate(
         typer.Option("--fix", help="Mend what has a known remedy, in the files; comments and order stay."),
     ] = False,
     facts: options.FactsOption = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Ask the real vLLM too, on simulated GPUs: seconds, no GPU, no weights.")
+    ] = False,
+    python: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads the annotation at run time
+        typer.Option("--python", metavar="ENV", help="With --deep: the environment, or the Python, that has vLLM."),
+    ] = None,
+    image: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--image", metavar="IMAGE", help="With --deep: the image that has vLLM; it is run without network."
+        ),
+    ] = None,
     output: Annotated[
         options.CheckOutput, typer.Option("--output", help="human, json, or github: annotations with file and line.")
     ] = options.CheckOutput.human,
@@ -74,6 +87,8 @@ def validate(
     --fix applies the remedies that the catalog has, and says every change; built-in configs are never changed.
 
     With --facts each config is judged on that recorded host too (`dsv4 doctor --save` records one).
+    With --deep vLLM itself is asked: its parser, its checks of the arguments and its engine configuration. Without
+    --python and --image that is the environment of rehearsals (scripts/vllm_cpu_env.py makes it).
 
     Exit 0: all are valid. 3: an input is not valid. 4: valid, but no vLLM or GPU can do it. 5: not on that host.
 
@@ -81,7 +96,12 @@ def validate(
     """
     from dsv4_launch.cli.validating import validate_all
 
-    return validate_all(configs, overrides or [], output, fix=fix, facts=facts)
+    where = None
+    if deep or python or image:
+        from dsv4_launch.cli.deep_options import vllm_to_ask
+
+        where = vllm_to_ask(deep=deep, python=python, image=image)
+    return validate_all(configs, overrides or [], output, fix=fix, facts=facts, deep=where)
 
 
 def plan(

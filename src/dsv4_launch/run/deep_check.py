@@ -24,11 +24,13 @@ from dsv4_launch.catalog.version import nearest_release
 from dsv4_launch.deep.figures import write_figures
 from dsv4_launch.errors import HostError, ImpossibleError, InputError, Problem, ToolError
 from dsv4_launch.plan.types import Argument, Plan
+from dsv4_launch.values import listed
 
 LIMIT_S = 180.0
 _MODEL = "/dsv4/model"
 _JUDGE = "/dsv4/judge.py"
 _TAIL = 6
+_WRITTEN = "the config says so"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ def find_python(given: str) -> str:
     return str(python)
 
 
-def deep_check(plan: Plan, where: Where, environ: Mapping[str, str]) -> DeepVerdict:
-    """What vLLM says of a plan.
+def deep_check(plan: Plan, where: Where, environ: Mapping[str, str], file: str = "") -> DeepVerdict:
+    """What vLLM says of a plan, pointed at the lines of its config ``file``.
 
     Raises InputError for a plan without GPUs (a rehearsal runs for real), ToolError when vLLM could not be asked.
     """
@@ -99,13 +101,12 @@ def deep_check(plan: Plan, where: Where, environ: Mapping[str, str]) -> DeepVerd
         request = {
             "gpu": simulated(plan),
             "model": _MODEL if where.image else str(model),
-            "until": "names",
             "warm": [lines["all"]],
             "commands": [{"id": name, "words": line} for name, line in lines.items()],
         }
         settings = {v.name: v.value for v in plan.environment if isinstance(v.value, str) and v.name[:5] == "VLLM_"}
         head, answers = ask(where, request, model, settings, environ)
-    return verdict(plan, where, head, answers)
+    return verdict(plan, where, head, answers, file or plan.name)
 
 
 def plain(words: Sequence[Any]) -> list[str]:
@@ -161,7 +162,9 @@ def container_command(image: str, judge: Path, model: Path, settings: Mapping[st
     return [*words, image, _JUDGE]
 
 
-def verdict(plan: Plan, where: Where, head: Mapping[str, Any], answers: Mapping[str, Mapping[str, Any]]) -> DeepVerdict:
+def verdict(
+    plan: Plan, where: Where, head: Mapping[str, Any], answers: Mapping[str, Mapping[str, Any]], file: str
+) -> DeepVerdict:
     """The answers as a verdict on the plan's own arguments. Raises ToolError when vLLM could not judge them."""
     whole = answers["all"]
     asked, version = str(where), str(head["vllm"])
@@ -172,16 +175,19 @@ def verdict(plan: Plan, where: Where, head: Mapping[str, Any], answers: Mapping[
         )
     if whole["ok"]:
         return DeepVerdict(asked, version, True, whole["stage"], (), warnings, whole.get("facts", {}))
-    message = f"vLLM {version.split('+')[0]} refuses this ({whole['stage']}): {shortened(whole['said'])}"
+    said = f"vLLM {version.split('+')[0]} refuses this ({whole['stage']}): {shortened(whole['said'])}"
     blamed = blame(plan.arguments, whole, answers)
-    places = [a for a in blamed if a.source] or blamed
-    errors = tuple(
-        Problem("deep-refused", message, a.source or plan.name, f"It is about {a.name}.") for a in places[:1]
-    ) or (Problem("deep-refused", message, plan.name),)
-    if len(places) > 1:
-        others = ", ".join(f"{a.name} ({a.source})" if a.source else a.name for a in places)
-        errors = (Problem("deep-refused", message, errors[0].where, f"Any of these left out, it is taken: {others}."),)
-    return DeepVerdict(asked, version, False, whole["stage"], errors, warnings)
+    places = [place for place in (_place(a, file) for a in blamed) if place != file] or [file]
+    names = [a.name if a.why == _WRITTEN else f"{a.name} (there because {a.why})" for a in blamed]
+    fix = f"It takes the rest without {listed(names)}." if names else ""
+    return DeepVerdict(
+        asked, version, False, whole["stage"], (Problem("deep-refused", said, places[0], fix),), warnings
+    )
+
+
+def _place(argument: Argument, file: str) -> str:
+    """The line of the config that says it; the config itself for what a rule says."""
+    return argument.source if argument.source.startswith((file, "--set")) else file
 
 
 def blame(
