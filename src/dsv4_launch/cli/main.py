@@ -20,6 +20,7 @@ from dsv4_launch.cli import (
     serve_commands,
     show,
     smoke_commands,
+    weights_commands,
 )
 from dsv4_launch.errors import BUG_EXIT_CODE, Dsv4Error, Problem
 
