@@ -12,6 +12,7 @@ from dsv4_launch.cli.configs import expand, read
 from dsv4_launch.cli.fact_files import read_facts
 from dsv4_launch.config.load import load
 from dsv4_launch.errors import ImpossibleError, InputError, Problem, UsageError, most_basic
+from dsv4_launch.plan.fit import judge_memory
 from dsv4_launch.plan.repair import Change
 from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.values import canonical_json
@@ -19,6 +20,7 @@ from dsv4_launch.values import canonical_json
 if TYPE_CHECKING:
     from dsv4_launch.facts import HostFacts
     from dsv4_launch.plan.types import Plan
+    from dsv4_launch.run.deep_check import DeepVerdict, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Verdict:
     warnings: tuple[Problem, ...]
     # What --fix changed in the file before it was judged.
     changes: tuple[Change, ...] = ()
+    # What the real vLLM said, when it was asked.
+    deep: DeepVerdict | None = None
 
 
 def validate_all(
@@ -41,10 +45,12 @@ def validate_all(
     *,
     fix: bool = False,
     facts: str | None = None,
+    deep: Where | None = None,
 ) -> int:
     """Judge every config that the arguments name, print the verdicts, return the exit code.
 
-    With ``fix`` each file is repaired first. With ``facts`` each is judged on that recorded host too.
+    With ``fix`` each file is repaired first. With ``facts`` each is judged on that recorded host too, with ``deep`` by
+    the vLLM that is there.
 
     Raises UsageError for ``fix`` with overrides (those are in no file), InputError for what is no facts file.
     """
@@ -59,27 +65,54 @@ def validate_all(
             verdicts.append(Verdict(argument, False, error.exit_code, error.problems, ()))
             continue
         seen = {verdict.file for verdict in verdicts}
-        verdicts += [_judge(path, shown, overrides, host, fix=fix) for path, shown in found if shown not in seen]
+        verdicts += [
+            _judge(path, shown, overrides, host, fix=fix, deep=deep) for path, shown in found if shown not in seen
+        ]
     exit_code = most_basic(verdict.exit_code for verdict in verdicts)
     _PRINTERS[output](verdicts, exit_code)
     return exit_code
 
 
-def _judge(path: Path, shown: str, overrides: Sequence[str], host: HostFacts | None, *, fix: bool) -> Verdict:
+def _judge(
+    path: Path, shown: str, overrides: Sequence[str], host: HostFacts | None, *, fix: bool, deep: Where | None
+) -> Verdict:
     changes: tuple[Change, ...] = ()
     try:
         if fix:
             changes = _fixed(path, shown)
-        plan = resolve(load(read(path, shown), shown, overrides))
+        loaded = load(read(path, shown), shown, overrides)
+        plan = resolve(loaded)
+        too_small, tight = judge_memory(plan, loaded.origins.where(("engine", "max_model_len")))
+        if too_small:
+            raise ImpossibleError(*too_small)
     except (InputError, ImpossibleError) as error:
         return Verdict(shown, False, error.exit_code, error.problems, (), changes)
     warnings = tuple(
         Problem(n.code or "notice", f"{n.subject}.", n.source or shown, f"{n.why}.")
-        for n in plan.notices
+        for n in (*plan.notices, *tight)
         if n.kind == "warning"
     )
     faults, doubts = _on_host(plan, host, shown) if host is not None else ((), ())
-    return Verdict(shown, not faults, 5 if faults else 0, faults, (*warnings, *doubts), changes)
+    verdict = Verdict(shown, not faults, 5 if faults else 0, faults, (*warnings, *doubts), changes)
+    return _asked(verdict, plan, deep) if deep is not None else verdict
+
+
+def _asked(verdict: Verdict, plan: Plan, where: Where) -> Verdict:
+    """The verdict with what the real vLLM said; a config that it refuses is not valid."""
+    import os
+
+    from dsv4_launch.run.deep_check import deep_check
+
+    show.note(f"{verdict.file}: asking the vLLM of {where}")
+    said = deep_check(plan, where, os.environ, verdict.file)
+    return replace(
+        verdict,
+        ok=verdict.ok and said.ok,
+        exit_code=most_basic((verdict.exit_code, said.exit_code)),
+        errors=(*verdict.errors, *said.errors),
+        warnings=(*verdict.warnings, *said.warnings),
+        deep=said,
+    )
 
 
 def _on_host(plan: Plan, host: HostFacts, shown: str) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
@@ -113,7 +146,8 @@ def _human(verdicts: Sequence[Verdict], _exit_code: int) -> None:
         for error in verdict.errors:
             show.problem(error)
         if verdict.ok:
-            show.say(f"{verdict.file}: valid")
+            taken = f", and vLLM {verdict.deep.vllm} takes it" if verdict.deep else ""
+            show.say(f"{verdict.file}: valid{taken}")
     bad = sum(not verdict.ok for verdict in verdicts)
     if bad:
         errors = sum(len(verdict.errors) for verdict in verdicts)
