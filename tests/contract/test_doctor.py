@@ -88,10 +88,8 @@ def test_faults_come_first_and_a_warning_is_no_failure(capsys: pytest.CaptureFix
     marks = [line[2:10].strip() for line in lines if line[2:3].strip() and line.startswith("  ")]
     assert marks == sorted(marks, key=["FAILED", "warning", "ok"].index)
     assert marks.count("warning") == 2
-    assert (
-        lines[-1]
-        == "flash-b200 cannot be launched on the constructed host hgx-b200-small-disk: DSK001 (37 ok, 2 warning)"
-    )
+    counts = f"{marks.count('ok')} ok, 2 warning"
+    assert lines[-1] == f"flash-b200 cannot be launched on the constructed host hgx-b200-small-disk: DSK001 ({counts})"
 
 
 def test_a_terminal_gets_the_same_in_a_table(capsys, monkeypatch) -> None:
