@@ -128,7 +128,7 @@ def test_the_log_in_a_bundle_holds_no_secret(monkeypatch: pytest.MonkeyPatch) ->
     ]
     driver = SimpleNamespace(logs=lambda _name, follow, tail: iter(lines))
     monkeypatch.setattr(drivers, "find", lambda _name: SimpleNamespace(driver=driver))
-    plan, facts = resolve(load_config(None)), read_facts("hgx-b200")
+    plan, facts = resolve(load_config(None)), read_facts("hgx-b200").model_copy(update={"origin": "probed"})
     log = unpack(bundle.pack(plan, facts, examine(plan, facts)))["log.txt"]
     assert "canary" not in log
     assert "203.0.113.9" not in log

@@ -52,7 +52,9 @@ def pack(plan: Plan, facts: HostFacts, results: Sequence[Result]) -> bytes:
     texts = {name: json.dumps(data, indent=1, ensure_ascii=False) + "\n" for name, data in documents.items()}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, text in {"README": _README, **texts, "log.txt": _log(plan)}.items():
+        # Of a host that was recorded elsewhere, a deployment of the same name here says nothing.
+        log = _log(plan) if facts.origin == "probed" else "A recorded host was judged; its log is there.\n"
+        for name, text in {"README": _README, **texts, "log.txt": log}.items():
             data = redact(text).encode("utf-8", "replace")
             entry = tarfile.TarInfo(f"dsv4-bundle/{name}")
             entry.size = len(data)
