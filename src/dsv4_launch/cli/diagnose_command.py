@@ -40,7 +40,7 @@ def diagnose(
 
     Example: dsv4 diagnose flash-b200
 
-    Example: kubectl logs vllm-0 | dsv4 diagnose -
+    Example: dsv4 diagnose server.log --vllm 0.28.0
     """
     from dsv4_launch.cli.diagnosing import diagnose as run
 

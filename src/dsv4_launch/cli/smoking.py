@@ -147,8 +147,8 @@ def _nothing(_: Outcome) -> None:
 
 def _tell(found: Outcome) -> None:
     code = f" [{found.advisory}]" if found.advisory else ""
-    why = f": {found.why}" if found.why else ""
-    show.say(show.clean(f"{_MARKS[found.status]}  {found.key:<14} {found.title}{why}{code} ({found.seconds:.1f} s)"))
+    why = f" ({found.why})" if found.why else ""
+    show.say(show.clean(f"{_MARKS[found.status]}  {found.key:<14} {found.seconds:6.1f} s  {found.title}{why}{code}"))
 
 
 def _sum_up(report: Report) -> None:

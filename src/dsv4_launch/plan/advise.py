@@ -159,4 +159,9 @@ def _find(piece: str, pattern: re.Pattern[str] | None, text: str) -> int:
 def _line_at(text: str, at: int) -> str:
     start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
     line = text[start : end if end >= 0 else len(text)]
-    return _SECRET.sub(lambda found: f"{found.group(1) or ''}***", line)[:_LONGEST_EVIDENCE]
+    return without_secrets(line)[:_LONGEST_EVIDENCE]
+
+
+def without_secrets(line: str) -> str:
+    """A line of a log with *** for what follows a key's name, and for what looks like a token."""
+    return _SECRET.sub(lambda found: f"{found.group(1) or ''}***", line)

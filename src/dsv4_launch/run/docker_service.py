@@ -13,6 +13,7 @@ from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import shared_memory as memory
 from dsv4_launch.run.docker_errors import refused
 from dsv4_launch.run.docker_seen import seen
+from dsv4_launch.run.log_lines import LineSplitter
 from dsv4_launch.run.native_processes import Process
 from dsv4_launch.run.service import Seen
 from dsv4_launch.targets.docker import LABEL_NAME
@@ -178,13 +179,12 @@ class DockerDriver:
 
 def _lines(stream: Iterable[bytes]) -> Iterator[str]:
     """Whole lines from the chunks that the engine sends."""
-    rest = b""
+    splitter = LineSplitter()
     for chunk in stream:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
+        for line in splitter.feed(chunk):
             yield line.decode("utf-8", "replace").rstrip("\r")
-    if rest:
-        yield rest.decode("utf-8", "replace")
+    if splitter.rest:
+        yield splitter.rest.decode("utf-8", "replace")
 
 
 def _epoch_s(text: str) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from dsv4_launch.run.log_lines import LineSplitter
+
 _BLOCK = 64 * 1024
 _POLL_S = 0.2
 
@@ -19,19 +21,18 @@ def lines(path: Path, *, tail: int | None, ended: Callable[[], bool] | None = No
         return
     with file:
         file.seek(0 if tail is None else tail_offset(file, tail))
-        rest = b""
+        splitter = LineSplitter()
         while True:
             last = ended is None or ended()  # asked before the read: what is written until then is read
             while block := file.read(_BLOCK):
-                *whole, rest = (rest + block).split(b"\n")
-                yield from map(text, whole)
+                yield from map(text, splitter.feed(block))
             if last:
                 break
             if path.exists() and path.stat().st_size < file.tell():
                 file.seek(0)  # cut short by log rotation (copytruncate)
             time.sleep(_POLL_S)
-        if rest:
-            yield text(rest)
+        if splitter.rest:
+            yield text(splitter.rest)
 
 
 def text(line: bytes) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from dsv4_launch.errors import Dsv4Error, Problem, ServerError
+from dsv4_launch.plan.advise import without_secrets
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.endpoint import Answer, ask
 from dsv4_launch.run.progress import Now, Progress, clock_text
@@ -194,12 +195,12 @@ def cause(lines: Iterable[str]) -> str:
     for line in lines:
         found = _CAUSE.search(line)
         if found and not _EMPTY_CAUSE.search(line):
-            return found.group(1).strip()[:300]
+            return without_secrets(found.group(1).strip())[:300]
     return ""
 
 
 def _shown(lines: Iterable[str]) -> str:
-    said = [line.rsplit("\r", 1)[-1][:400] for line in lines if line.strip()]
+    said = [without_secrets(line.rsplit("\r", 1)[-1])[:400] for line in lines if line.strip()]
     if not said:
         return " It wrote nothing to its log."
     return "\nIts last lines:\n" + "\n".join(f"  | {line}" for line in said[-SHOWN_LINES:])

