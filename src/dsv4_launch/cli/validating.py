@@ -13,6 +13,7 @@ from dsv4_launch.cli.fact_files import read_facts
 from dsv4_launch.config.load import load
 from dsv4_launch.errors import ImpossibleError, InputError, Problem, UsageError, most_basic
 from dsv4_launch.plan.fit import judge_memory
+from dsv4_launch.plan.recheck import recheck
 from dsv4_launch.plan.repair import Change
 from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.values import canonical_json
@@ -82,6 +83,9 @@ def _judge(
             changes = _fixed(path, shown)
         loaded = load(read(path, shown), shown, overrides)
         plan = resolve(loaded)
+        together = recheck(plan)
+        if together:
+            raise ImpossibleError(*together)
         too_small, tight = judge_memory(plan, loaded.origins.where(("engine", "max_model_len")))
         if too_small:
             raise ImpossibleError(*too_small)
