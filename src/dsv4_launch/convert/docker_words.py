@@ -67,7 +67,7 @@ def _long(words: Sequence[Word], at: int, options: list[Option], faults: list[Fa
             options.append(Option(canonical, None, (word,)))
         return at + 1
     if name not in values:
-        meant = nearest(name, switches | values)
+        meant = nearest(name, switches | values) if len(faults) < 10 and len(name) < 100 else None
         faults.append(Fault("docker-unknown-option", word.start, word.end, f"--{meant}" if meant else ""))
     if equals:
         options.append(Option(canonical, value, (word,), word.opaque))

@@ -21,6 +21,8 @@ _PUBLISHED = re.compile(r"v?\d+\.\d+\.\d+(?:-(?:cu\d+|ubuntu\d+|x86_64|aarch64|a
 _MANY = re.compile(r"\$(?:\{\w+\[[@*]\]\}|[@*])")
 _ESCAPED = '\\"'
 _LONGEST_JSON = 20_000
+# A longer command is no launch that some older release would take.
+_MOST_WORDS_TRIED = 300
 
 Told = Literal["given", "tag", "custom", "latest", "unknown"]
 
@@ -60,7 +62,7 @@ def read_engine(launch: Launch, text: str, vllm: str | None = None) -> Engine:
     release = release_of(launch, vllm)
     parsed = _parse(words, release.table)
     refusals = _certain(parsed, words)
-    if release.told == "unknown" and refusals:
+    if release.told == "unknown" and refusals and len(words) <= _MOST_WORDS_TRIED:
         for version in reversed(versions()[:-1]):
             older = _parse(words, version)
             if not _certain(older, words):

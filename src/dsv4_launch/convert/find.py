@@ -14,7 +14,7 @@ from dsv4_launch.convert.program import assignment, served
 from dsv4_launch.convert.shell_text import Simple, read_command
 from dsv4_launch.convert.words import Fault, Word, moved, moved_faults, span_of
 
-MOST_LAUNCHES = 20
+MOST_LAUNCHES = 10
 
 _GAP = r"[ \t]{1,40}"
 # What tells a launch; the program's path in front of it is looked for from here.
@@ -37,7 +37,7 @@ _MOST_VARIABLES = 200
 
 
 def find_launches(text: str) -> tuple[Launch, ...]:
-    """Every launch of vLLM in a text, in its order; at most 20."""
+    """Every launch of vLLM in a text, in its order; at most ten."""
     text = text.replace("\r\n", " \n").replace("\r", "\n").replace("\x00", " ")
     found = dockerfile_launches(text) or manifest_launches(text)
     return tuple(found[:MOST_LAUNCHES]) if found else tuple(_shell_launches(text))
@@ -56,12 +56,12 @@ def _scan(text: str, pattern: re.Pattern[str], *, comments: bool) -> list[Launch
     shell: tuple[Variable, ...] | None = None
     behind = tried = 0
     for anchor in pattern.finditer(text):
-        at = _start(text, anchor)
-        if at < behind:
+        if anchor.start() < behind:
             continue
-        start = text.rfind("\n", max(0, at - _PREFIX_CHARACTERS), at) + 1
-        if not comments and _COMMENT.match(text, start, at):
+        start = text.rfind("\n", max(0, anchor.start() - _PREFIX_CHARACTERS), anchor.start()) + 1
+        if not comments and _COMMENT.match(text, start, anchor.start()):
             continue
+        at = max(_start(text, anchor), behind)
         if shell is None:
             shell = _exported(text)
         tried += 1

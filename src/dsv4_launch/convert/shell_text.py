@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from dsv4_launch.convert.words import Fault, Word
 
-MOST_WORDS = 5_000
+MOST_WORDS = 1_000
 MOST_PIECES = 100_000  # quoted and plain pieces, blanks, redirections
 
 _BLANK = re.compile(r"[ \t\r\f\v]+")

@@ -19,6 +19,7 @@ from dsv4_launch.values import nearest
 
 _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _MODEL = "model_tag"
+_MOST_HINTS = 10
 _MODEL_OPTION = re.compile(r"--model(=.+)?", re.DOTALL)
 _SERVED_NAME = re.compile(r"--served[-_]model[-_]name(=.+)?", re.DOTALL)
 
@@ -243,7 +244,8 @@ class _Reader:
             message = f"{name} could be any of {matches}."
             self.refusals.append(Refusal("ambiguous", message, name, at, "Write the option in full."))
             return
-        meant = nearest(name, self.table.by_flag)
+        # Telling what was meant costs a look at every spelling: for a few, not for a heap of them.
+        meant = nearest(name, self.table.by_flag) if len(self.refusals) < _MOST_HINTS and len(name) < 100 else None
         fix = f"Did you mean {meant}?" if meant else ""
         message = f"vLLM {self.table.version} has no option {name}."
         self.refusals.append(Refusal("unknown-option", message, name, at, fix))
