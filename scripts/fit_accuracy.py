@@ -4,6 +4,7 @@
     scripts/fit_accuracy.py                               every published figure, predicted, with the error
     scripts/fit_accuracy.py --oracle PYTHON               vLLM 0.32.0's planner against ours: random layouts and lengths
     scripts/fit_accuracy.py --oracle PYTHON --save FILE   and keep its verdicts
+    scripts/fit_accuracy.py --oracle PYTHON --sources DIR the planner code of every release in DIR/VERSION
 
 PYTHON is the environment of scripts/vllm_cpu_env.py (DIR/bin/python); a layout takes about 8 s there. Published figures
 are tests/recorded/memory/published.json. Exit codes: 0 no mismatch, 6 a tool failed, 10 a mismatch.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -23,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
 from tests.unit.plan.fit_oracle_cases import judge, predicted  # noqa: E402
+
+from dsv4_launch.catalog.memory import regime  # noqa: E402
 
 PUBLISHED = ROOT / "tests/recorded/memory/published.json"
 MODEL = ROOT / "tests/recorded/memory/config.json"
@@ -141,6 +145,52 @@ def oracle(python: str, count: int, seed: int, save: Path | None) -> int:
     return 10 if wrong else 0
 
 
+def releases(python: str, sources: Path, seed: int, save: Path | None) -> int:
+    """Ask the planner code of every release whose source is there, compare, print what differs."""
+    random_, found, wrong, asked = random.Random(seed), [], 0, 0
+    for source in sorted(sources.iterdir(), key=lambda path: [int(n) for n in path.name.split(".")]):
+        question = [
+            {
+                "draft": draft,
+                "drafts": drafts,
+                "fp4_indexer": fp4,
+                "small_fp4": regime(source.name).fp4_bytes_per_state == 68,
+                "cases": cases(random_, 6),
+            }
+            for draft, drafts in (("", 0), ("mtp", 1), ("dspark", 3))
+            for fp4 in (False, True)
+        ]
+        run = subprocess.run(
+            [python, str(ROOT / "scripts/fit_release_oracle.py")],
+            input=json.dumps(question),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(source)},
+        )
+        if run.returncode:
+            sys.stdout.write(f"{source.name}: not run: {run.stderr.strip().splitlines()[-1]}\n")
+            continue
+        verdicts, problems = [], []
+        for combination, said in zip(question, json.loads(run.stdout.splitlines()[-1]), strict=True):
+            layout = {name: combination[name] for name in ("draft", "fp4_indexer")} | {"pipeline": 1}
+            answered = [{**case, **one} for case, one in zip(combination["cases"], said, strict=True)]
+            verdicts.append({"layout": layout, "cases": answered})
+            problems += judge(source.name, verdicts[-1])
+        count = sum(len(verdict["cases"]) for verdict in verdicts)
+        asked, wrong = asked + count, wrong + len(problems)
+        found.append({"vllm": source.name, "verdicts": verdicts})
+        sys.stdout.write(f"{source.name}: {count} cases, {len(problems)} mismatches\n")
+        for problem in problems[:3]:
+            sys.stdout.write(f"  {problem}\n")
+    sys.stdout.write(f"{len(found)} releases, {asked} cases, {wrong} mismatches\n")
+    if save:
+        lines = ",\n".join(json.dumps(one, separators=(",", ":")) for one in found)
+        save.write_text(f'{{"seed":{seed},"releases":[\n{lines}\n]}}\n')
+    return 10 if wrong else 0
+
+
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,7 +198,10 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=360)
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--save", type=Path)
+    parser.add_argument("--sources", type=Path, metavar="DIR", help="ask the planner of each release in DIR/VERSION")
     arguments = parser.parse_args()
+    if arguments.oracle and arguments.sources:
+        return releases(arguments.oracle, arguments.sources, arguments.seed, arguments.save)
     if arguments.oracle:
         return oracle(arguments.oracle, arguments.cases, arguments.seed, arguments.save)
     return published()

@@ -6,7 +6,7 @@
 PYTHON is the environment of scripts/vllm_cpu_env.py. The true model class is built on torch's meta device, once for
 each pipeline stage, so that layers, page sizes and weights of a rank are vLLM's; then vLLM's get_kv_cache_configs()
 plans for the memory that the question gives. Kernels, streams and process groups are stand-ins: nothing is computed.
-Given, not asked of vLLM: the memory that profiling would find, and the cache layout BLHNC (the default of CUDA backends).
+Given, not asked of vLLM: the memory that profiling would find, and the cache layout BLHNC (what CUDA backends take).
 """
 
 # ruff: noqa: ARG005 - the platform's methods take what vLLM gives them
@@ -219,10 +219,15 @@ def stage_specs(config: object, layout: dict, stage: int) -> tuple[dict, int]:
             models.append(initialize_model(vllm_config=config, model_config=draft))
     held: dict[int, int] = {}
     for model in models:
-        # An embedding or head that the draft shares with the model is one tensor when it is loaded.
+        # A head that the draft shares with the model is one tensor when it is loaded; so is the embedding on one stage.
         own = model is models[0]
         for name, p in model.named_parameters():
-            if own or not name.endswith(("embed_tokens.weight", "lm_head.weight", "shared_head.head.weight")):
+            shared = (
+                "lm_head.weight",
+                "shared_head.head.weight",
+                *(["embed_tokens.weight"] * (layout["pipeline"] == 1)),
+            )
+            if own or not name.endswith(shared):
                 held[id(p)] = p.numel() * p.element_size()
     specs = {n: layer.get_kv_cache_spec(config) for n, layer in layers.items() if isinstance(layer, AttentionLayerBase)}
     return {n: spec for n, spec in specs.items() if spec is not None}, sum(held.values())

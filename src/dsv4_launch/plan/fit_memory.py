@@ -30,6 +30,8 @@ def parameters_gib(asked: Question, stage: int = 0) -> float:
         total += row["head"] / asked.tensor
         if asked.draft:
             total += _layers_gib(row[asked.draft], asked)
+            # The embedding is the model's own where both are on one stage.
+            total += row["embedding"] / asked.tensor if asked.pipeline > 1 else 0.0
     return total
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dsv4_launch.catalog.memory import regime
 from dsv4_launch.plan.fit_kv import bytes_of_request, bytes_per_block, capacity, longest_request
 from dsv4_launch.plan.fit_memory import overhead, parameters_gib, usable_gib, weights_gib
 from dsv4_launch.plan.fit_types import GIB, Question
@@ -72,7 +73,10 @@ def judge_case(question: Question, case: Mapping[str, Any]) -> list[str]:
         "max_concurrency": round(found.max_concurrency, 4),
         "resolved": found.max_model_len,
     }
-    return [f"{name}: ours {ours[name]}, vLLM {case[name]}, {case}" for name in ours if ours[name] != case[name]] + (
+    if regime(question.vllm).tokens == "groups" and "groups" in case:
+        case = {**case, "tokens": case["num_blocks"] // case["groups"] * case["smallest_block"]}
+    said = [name for name in ours if name in case]
+    return [f"{name}: ours {ours[name]}, vLLM {case[name]}, {case}" for name in said if ours[name] != case[name]] + (
         [] if found.fits else [f"does not fit in ours: {case}"]
     )
 
