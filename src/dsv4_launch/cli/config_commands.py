@@ -121,7 +121,10 @@ def plan(
 
     resolved = resolve(load_config(config, overrides, target))
     if output is options.Output.json:
-        show.envelope("plan", 0, resolved)
+        from dsv4_launch.plan.fit import fit
+        from dsv4_launch.values import to_data
+
+        show.envelope("plan", 0, {**to_data(resolved), "fit": fit(resolved)})
     else:
         show_plan(resolved, explain=explain)
     return 0
