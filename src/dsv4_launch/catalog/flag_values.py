@@ -24,7 +24,7 @@ from dsv4_launch.catalog.flag_table import Field, Flag
 _HUMAN = re.compile(r"(\d+(?:\.\d+)?)([kKmMgGtT])")
 _TABLE = re.compile(r"\s*\{.*\}\s*", re.DOTALL)
 # Options whose parser reads any JSON; their class sees it later, and not when it is null.
-_READ_AS_JSON = {"speculative_config", "watermark_config", "diffusion_config"}
+READ_AS_JSON = {"speculative_config", "watermark_config", "diffusion_config"}
 _LORA_FIELDS = {"name", "path", "base_model_name", "is_3d_lora_weight"}
 _UNIT = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -171,7 +171,7 @@ def _json_reason(flag: Flag, value: Any) -> str | None:
         if not _is_json(value):
             return f"{shown(value)} is not JSON."
         value = json.loads(value)
-    if value is None and flag.optional and flag.dest in _READ_AS_JSON:
+    if value is None and flag.optional and flag.dest in READ_AS_JSON:
         return None
     if flag.config is None:
         return None

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dsv4_launch.catalog.flag_table import Flag, FlagTable
-from dsv4_launch.catalog.flag_values import check_value
+from dsv4_launch.catalog.flag_values import READ_AS_JSON, check_value
 from dsv4_launch.plan.config_file import ConfigFileError, config_words
 from dsv4_launch.plan.dotted import Piece, Unfinished, pieces
 from dsv4_launch.values import nearest
@@ -230,13 +231,12 @@ class _Reader:
             return
         single = flag.nargs in (None, "?") and flag.kind != "append"
         value = values[0] if single else list(values)
+        # Of an option that is given twice only the last value reaches its config field.
+        self.refusals = [r for r in self.refusals if r.code != "field-refused" or r.option not in flag.flags]
         reason = check_value(flag, value)
         if reason:
-            # The parser takes what only the config field behind it refuses; vLLM stops a little later then.
-            late = flag.lands_in is not None and check_value(replace(flag, lands_in=None), value) is None
-            self.refusals.append(
-                Refusal("field-refused" if late else "value-refused", f"{spelling}: {reason}", spelling, at)
-            )
+            code = "field-refused" if _is_late(flag, value) else "value-refused"
+            self.refusals.append(Refusal(code, f"{spelling}: {reason}", spelling, at))
 
     def _unknown(self, piece: Piece, at: tuple[int, ...], matches: str | None) -> None:
         name = piece.text.partition("=")[0]
@@ -249,6 +249,13 @@ class _Reader:
         fix = f"Did you mean {meant}?" if meant else ""
         message = f"vLLM {self.table.version} has no option {name}."
         self.refusals.append(Refusal("unknown-option", message, name, at, fix))
+
+
+def _is_late(flag: Flag, value: Any) -> bool:
+    """True when the parser takes what only the config behind the option refuses; vLLM stops a little later then."""
+    if flag.dest in READ_AS_JSON:
+        return check_value(replace(flag, config=None), value) is None
+    return flag.lands_in is not None and check_value(replace(flag, lands_in=None), value) is None
 
 
 def _is_switch(flag: Flag) -> bool:

@@ -58,3 +58,14 @@ def test_a_double_dash_goes_with_the_model_only() -> None:
 def test_a_list_is_no_text() -> None:
     flag = flag_table("0.20.0").by_dest["lora_modules"]
     assert check_value(flag, ["a=b", "x"]) is not None
+
+
+def test_only_the_last_value_of_a_repeated_option_reaches_its_field() -> None:
+    assert takes("0.20.0", "--max-num-batched-tokens", "-1", "--max-num-batched-tokens", "4")
+    assert not takes("0.20.0", "--max-num-batched-tokens", "4", "--max-num-batched-tokens", "-1")
+
+
+def test_what_only_the_field_refuses_has_a_code_of_its_own() -> None:
+    parsed = parse(["m", "--max-num-batched-tokens", "-1", "-sc.mode=3", "--port", "x"], flag_table("0.20.0"))
+    codes = {refusal.option: refusal.code for refusal in parsed.refusals}
+    assert codes == {"--max-num-batched-tokens": "field-refused", "-sc": "field-refused", "--port": "value-refused"}
