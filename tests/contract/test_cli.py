@@ -18,7 +18,7 @@ COMMANDS = dict(sorted(typer.main.get_command(app).commands.items()))  # type: i
 OPTIONS = {name: {word for p in command.params for word in p.opts} for name, command in COMMANDS.items()}
 WITH_JSON = sorted(name for name, options in OPTIONS.items() if "--output" in options)
 # What a command is told about first: a config, or the deployment that one names.
-ON_A_CONFIG = sorted(set(COMMANDS) - {"schema", "advisories", "explain", "facts", "weights"})
+ON_A_CONFIG = sorted(set(COMMANDS) - {"schema", "advisories", "explain", "facts", "weights", "recommend"})
 WITHOUT_A_HOST = {
     "render-cmd": ["render-cmd"],
     "render-cmd native": ["render-cmd", "--target", "native"],
@@ -322,7 +322,9 @@ def test_completion_scripts_are_printed(shell: str, run: Run, monkeypatch: pytes
     assert "dsv4" in out
 
 
-@pytest.mark.parametrize(("typed", "offered"), [("pl", {"plan"}), ("re", {"render-cmd", "rehearse"}), ("zz", set())])
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("pl", {"plan"}), ("re", {"render-cmd", "rehearse", "recommend"}), ("zz", set())]
+)
 def test_commands_are_completed(typed: str, offered: set[str], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_DSV4_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", f"dsv4 {typed}")
