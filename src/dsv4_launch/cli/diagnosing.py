@@ -118,7 +118,7 @@ def _data(diagnosis: Diagnosis) -> dict[str, object]:
 
 def _tell(diagnosis: Diagnosis, name: str) -> None:
     if diagnosis.ending:
-        show.say(show.clean(f"{name} ended: {diagnosis.ending}."))
+        show.say(show.clean(f"{name}: {diagnosis.ending}."))
     if diagnosis.blamed:
         show.say(show.clean(f"It says: {diagnosis.blamed}"))
     for xid in diagnosis.kernel or ():

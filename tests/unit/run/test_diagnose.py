@@ -54,7 +54,7 @@ def test_recorded_crashes_are_explained(log: str, advisory: str, blamed: str) ->
 
 
 def test_a_start_that_went_well_has_no_explanation() -> None:
-    for log in ("start", "start-cold"):
+    for log in ("start", "start-cold", "start-docker-no-compile"):
         found = diagnose((RECORDED / f"{log}.log").read_text().splitlines())
         assert [one for one in found.explanations if one.severity == "error"] == [], log
 

@@ -1,0 +1,91 @@
+"""Deaths of real processes, explained: by serve's exit 7, and by `dsv4 diagnose` afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.native_box import Box, boxes, make_home, real_home
+
+CONFIG = Path(__file__).parents[2] / "configs/rehearsal-cpu.yaml"
+OUT_OF_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    yield from boxes(tmp_path, make_home(tmp_path / "home"))
+
+
+def explained(box: Box) -> list[str]:
+    done = box.dsv4("diagnose", box.name, "--output", "json")
+    assert done.returncode == 0, done.stderr
+    return [found["id"] for found in json.loads(done.stdout)["data"]["explanations"]]
+
+
+def test_serve_says_what_killed_the_server(box: Box) -> None:
+    lines = OUT_OF_MEMORY + "\\n" + "  at a frame\\n" * 3_000
+    died = box.serve(STANDIN_CRASH_AFTER_S="0.1", STANDIN_READY_AFTER_S="5", STANDIN_LAST_LINES=lines)
+    assert died.returncode == 7
+    assert "[D69]" in died.stderr
+    assert "engine.gpu_memory_utilization: 0.85" in died.stderr
+    assert explained(box) == ["D69"]
+    human = box.dsv4("diagnose", box.name)
+    assert f"{box.name}: it exited with code 1." in human.stdout
+    assert "D69  error" in human.stdout
+
+
+def test_serve_tells_scripts_too_and_before_the_log_is_removed(box: Box) -> None:
+    env = {"STANDIN_CRASH_AFTER_S": "0.1", "STANDIN_READY_AFTER_S": "5", "STANDIN_LAST_LINES": OUT_OF_MEMORY}
+    died = box.serve("--on-failure", "remove", "--output", "json", **env)
+    errors = json.loads(died.stdout)["errors"]
+    assert [error["code"] for error in errors] == ["server-died", "D69"]
+    box.assert_gone()
+
+
+def test_a_killed_server_is_explained_by_its_end(box: Box) -> None:
+    assert box.serve("--detach").returncode == 0
+    box.wait_for("ready")
+    (pid,) = [pid for pid, words in box.processes().items() if "server.py serve" in words]
+    os.kill(pid, signal.SIGKILL)
+    box.wait_for("failed")
+    assert explained(box) == ["D72"]
+
+
+def test_a_log_with_escape_codes_and_a_long_line_is_harmless(box: Box) -> None:
+    lines = "\x1b]0;owned\x07\x1b[2J" + "A" * 100_000 + "\\n\x1b[31mOSError: [Errno 98] Address already in use"
+    died = box.serve(STANDIN_CRASH_AFTER_S="0.1", STANDIN_READY_AFTER_S="5", STANDIN_LAST_LINES=lines)
+    human = box.dsv4("diagnose", box.name)
+    assert "D82" in human.stdout
+    assert "\x1b" not in died.stdout + died.stderr + human.stdout + human.stderr
+
+
+def test_what_is_not_there_is_said(box: Box) -> None:
+    done = box.dsv4("diagnose", "nobody")
+    assert done.returncode == 5
+    assert "neither a log file nor a deployment nobody" in done.stderr
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("override", "advisory"),
+    [
+        ("engine.tool_call_parser=deepseek_v9", "D81"),
+        ("model={path: /nowhere/at/all, variant: flash}", "D76"),
+    ],
+)
+def test_real_vllm_dies_and_is_explained(tmp_path: Path, override: str, advisory: str) -> None:
+    for box in boxes(tmp_path, real_home()):
+        box.name = "rehearsal-cpu"
+        words = ("serve", str(CONFIG), "--target", "native", "--set", f"server.port={box.port}", "--set", override)
+        skips = ("--skip", "MDL*=a test", "--skip", "DSK*=a test")
+        died = box.dsv4(*words, *skips, timeout_s=200)
+        if died.returncode in (3, 4, 5):
+            pytest.skip(f"refused before the start: {died.stderr.strip()[:200]}")
+        assert died.returncode == 7, died.stderr
+        assert f"[{advisory}]" in died.stderr
+        assert explained(box)[0] == advisory
