@@ -153,7 +153,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     try:
         with served(model(REPO, FILES)) as port, pytest.raises(WeightsError) as refused:
             fetch(tmp_path, port)
-        assert refused.value.problems[0].code == "weights-no-space", refused.value.problems[0]
+        assert refused.value.problems[0].code == "weights-no-room", refused.value.problems[0]
     finally:
         os.system(f"umount {small}")
 

@@ -110,7 +110,7 @@ def test_why_the_hub_refuses(tmp_path: Path, hub: FileHub) -> None:
     refused(tmp_path, hub, "weights-no-repo")
     hub.gated = True
     _, fix = refused(tmp_path, hub, "weights-gated", MY_TOKEN="wrong")
-    assert f"{hub.url}/{REPO}" in fix
+    assert f"https://huggingface.co/{REPO}" in fix
     assert "MY_TOKEN" in fix
     fetch(tmp_path, hub, MY_TOKEN="right")
     refused(tmp_path, hub, "weights-no-revision", "nonsense", MY_TOKEN="right")

@@ -102,7 +102,6 @@ def _pull(pull: Pull, environ: Mapping[str, str], progress: Progress, no_progres
         pull.repo,
         pull.revision,
         token_env=pull.token_env,
-        endpoint=environ.get("HF_ENDPOINT", ""),
         said=str(answer.get("said", "")),
     )
 

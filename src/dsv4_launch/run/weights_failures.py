@@ -7,19 +7,19 @@ from typing import Final
 
 from dsv4_launch.errors import Problem, WeightsError
 
-DEFAULT_HUB: Final = "https://huggingface.co"
 RESUME: Final = "What is complete is kept: the next `dsv4 pull` or `dsv4 serve` goes on from there."
 _ELSEWHERE: Final = "or bring them from another node: `dsv4 pull --source user@node:PATH`."
 
-# Word of the failure: what it means, what to do. {repo}, {token}, {revision} and {hub} are filled in.
+# A mirror (HF_ENDPOINT) passes the token on, but terms are accepted at the Hub itself.
+# Word of the failure: what it means, what to do. {repo}, {token} and {revision} are filled in.
 _SAYS: Final[Mapping[str, tuple[str, str]]] = {
     "gated": (
         "{repo} is gated, and this token may not read it (or there is none).",
-        "Ask for access at {hub}/{repo} and accept its terms, then `export {token}=…` or `hf auth login`.",
+        "Accept its terms at https://huggingface.co/{repo}, then `export {token}=…` or `hf auth login`.",
     ),
     "denied": (
         "The Hub refuses {repo} to this token (or there is none).",
-        "See {hub}/settings/tokens, then `export {token}=…` or `hf auth login`.",
+        "See https://huggingface.co/settings/tokens, then `export {token}=…` or `hf auth login`.",
     ),
     "no-repo": (
         "The Hub has no model {repo}, or this token may not see it.",
@@ -53,21 +53,13 @@ _SAYS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def failure(
-    kind: str, repo: str, revision: str = "", *, token_env: str = "", endpoint: str = "", said: str = ""
-) -> WeightsError:
+def failure(kind: str, repo: str, revision: str = "", *, token_env: str = "", said: str = "") -> WeightsError:
     """The error for a word of the download; its code is ``weights-`` and the word."""
     known = {
         "repo": repo,
         "token": token_env or "HF_TOKEN",
         "revision": revision or "main",
-        "hub": _without_password(endpoint) or DEFAULT_HUB,
     }
     message, fix = (text.format(**known) for text in _SAYS.get(kind, _SAYS["failed"]))
     where = f"{repo}{f' at {revision}' if revision else ''}{f': {said}' if said else ''}"
     return WeightsError(Problem(f"weights-{kind}", message, where, fix))
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}".rstrip("/")
