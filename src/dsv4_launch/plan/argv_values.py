@@ -97,6 +97,7 @@ def _derived(values: Mapping[str, Any], tables: Mapping[str, Any], gpus: int) ->
         "derived.speculative": "speculative_config" in tables or "spec_method" in values or "spec_tokens" in values,
         "derived.kv_transfer": "kv_transfer_config" in tables,
         "derived.engram": "engram_config" in tables,
+        "derived.quantization_config": "quantization_config" in tables,
         "derived.watermark": "watermark_config" in tables,
     }
     reasoning = tables.get("reasoning_config")
