@@ -44,8 +44,10 @@ def judge(vllm: str, verdict: Mapping[str, Any]) -> list[str]:
     release, problems = vllm.partition("+")[0], []
     for stage, size in enumerate(verdict.get("parameter_bytes", ())):
         ours = parameters_gib(asked(release, **layout), stage)
-        # How the replicated weights spread over pipeline stages is taken as even; layers differ a little.
-        if abs(ours - size / GIB) > (0.01 if layout["pipeline"] == 1 else 0.05):
+        # Over pipeline stages weights are taken as even, and layers differ a little; with DSpark vLLM builds the
+        # embedding twice on the last stage, and whether one is left after loading is not known.
+        spread = 0.05 if layout["draft"] != "dspark" else 0.3
+        if abs(ours - size / GIB) > (0.01 if layout["pipeline"] == 1 else spread):
             problems.append(f"stage {stage}: parameters {ours:.3f} GiB, vLLM {size / GIB:.3f}")
     for case in verdict["cases"]:
         problems += judge_case(asked(release, **layout, **_settings(case)), case)
