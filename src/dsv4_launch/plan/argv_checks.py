@@ -66,6 +66,7 @@ def _each_value_matches(wanted: str, value: Any) -> bool:
 _OWN_KINDS: Mapping[str, Callable[[Any, Any], bool]] = {
     "each": _each_matches,
     "each_value": _each_value_matches,
+    "each_key": lambda wanted, value: not isinstance(value, Mapping) or _each_matches(wanted, list(value)),
     "type": _of_type,
 }
 
