@@ -134,7 +134,7 @@ def test_a_terminal_gets_colour_unless_it_asked_for_none(no_color, escapes, run,
 
 PLAN = [
     "name", "target", "vllm", "stack", "model", "gpus", "parallel", "arguments", "environment", "host", "port",
-    "served_model_names", "api_key_env", "hf_token_env", "container", "native", "timeout_s", "notices", "config",
+    "served_model_names", "api_key_env", "hf_token_env", "container", "native", "timeout_s", "notices", "config", "fit",
 ]  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def test_the_json_of_a_validation_has_a_verdict_for_each_file(run: Run, tmp_path
     assert (code, err) == (3, "")
     data = envelope(out, "validate", 3)
     good, bad = data["data"]["files"]
-    assert list(good) == list(bad) == ["file", "ok", "exit_code", "errors", "warnings", "changes"]
+    assert list(good) == list(bad) == ["file", "ok", "exit_code", "errors", "warnings", "changes", "deep"]
     assert (good["ok"], good["exit_code"], bad["ok"], bad["exit_code"]) == (True, 0, False, 3)
     assert bad["errors"] == data["errors"]
     assert all(error["where"].startswith(f"{tmp_path}/bad.yaml") for error in bad["errors"])

@@ -55,6 +55,12 @@ def nearest_release(version: str, known: Sequence[str]) -> tuple[str, bool]:
     return (before[-1] if before else known[0]), False
 
 
+def newer_or_same(version: str, release: str) -> bool:
+    """True when a version, a custom build too, is a release or comes after it. One that says nothing is the newest."""
+    leads_to = _leads_to(version)
+    return leads_to is None or leads_to < release_tuple("0.2.0") or leads_to >= release_tuple(release)
+
+
 def _leads_to(version: str) -> tuple[int, ...] | None:
     if _PLAIN.fullmatch(version):
         return release_tuple(version)

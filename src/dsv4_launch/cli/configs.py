@@ -31,14 +31,12 @@ def load_config(name: str | None, overrides: Sequence[str] | None = None, target
 
     Raises InputError: no such file, a folder, unreadable, or not a valid config.
     """
-    path, shown = _locate(name or DEFAULT)
+    path, shown = _locate(DEFAULT if name is None else name)
+    text = read(path, shown)
     # A target given on the command line replaces the config's whole target: its options belong to the other one.
-    extra = [f"target={{type: {target}}}"] if target and _other_target(path, shown, target) else []
-    return load(read(path, shown), shown, [*(overrides or ()), *extra])
-
-
-def _other_target(path: Path, shown: str, target: str) -> bool:
-    return load(read(path, shown), shown).config.target.type != target
+    if target and load(text, shown).config.target.type != target:
+        overrides = [*(overrides or ()), f"target={{type: {target}}}"]
+    return load(text, shown, overrides or ())
 
 
 def read(path: Path, shown: str) -> bytes:
@@ -51,19 +49,22 @@ def read(path: Path, shown: str) -> bytes:
                 fix=f"`dsv4 validate {shown}` checks a folder.",
             )
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1) if path.stat().st_size <= MAX_BYTES else b" " * path.stat().st_size
+            text = file.read(MAX_BYTES + 1)  # one byte too many is enough to refuse it, whatever its size
     except OSError as error:
         raise InputError(f"The file cannot be read: {error.strerror or error}.", where=shown) from None
+    return text
 
 
 def _locate(name: str) -> tuple[Path, str]:
     path = Path(name)
+    if name in builtins() and not path.is_file():  # a folder of that name does not hide it
+        return builtins()[name], f"{name}.yaml"
+    if not name:
+        raise InputError("The name of the config is empty.", fix=_built_in_hint(name))
     if path.exists() or path.suffix in _SUFFIXES or "/" in name:
         if not path.exists():
             raise InputError("There is no such file.", where=name, fix=_built_in_hint(path.stem))
         return path, name
-    if name in builtins():
-        return builtins()[name], f"{name}.yaml"
     raise InputError(f"{name!r} is neither a file nor a built-in config.", where=name, fix=_built_in_hint(name))
 
 
@@ -86,6 +87,8 @@ def expand(arguments: Sequence[str]) -> list[tuple[Path, str]]:
 
 def _expand_one(argument: str) -> list[tuple[Path, str]]:
     path = Path(argument)
+    if not argument or argument in builtins():
+        return [_locate(argument)]
     if path.is_dir():
         inside = [p for p in sorted(path.rglob("*")) if p.suffix in _SUFFIXES and p.is_file()]
         if not inside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from dsv4_launch.cli import (
     smoke_commands,
     weights_commands,
 )
+from dsv4_launch.cli.narrow import narrow
 from dsv4_launch.errors import BUG_EXIT_CODE, Dsv4Error, Problem
 
 app = typer.Typer(
@@ -71,7 +73,8 @@ def run() -> None:
 def main(arguments: list[str]) -> int:
     """Run one command line; returns its exit code."""
     try:
-        result = app(arguments, prog_name="dsv4", standalone_mode=False)
+        program = narrow(app, arguments, completing="_DSV4_COMPLETE" in os.environ)
+        result = program(arguments, prog_name="dsv4", standalone_mode=False)
     except Dsv4Error as error:
         return _failed(error.problems, error.exit_code, arguments)
     except BrokenPipeError:

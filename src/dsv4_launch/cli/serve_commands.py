@@ -122,6 +122,7 @@ def logs(
         typer.Option("--tail", metavar="N", min=0, help="Only the last N lines. Default: all.", show_default=False),
     ] = None,
     target: options.TargetOption = None,
+    output: options.OutputOption = options.Output.human,
 ) -> int:
     """Print the server's log.
 
@@ -129,7 +130,7 @@ def logs(
     """
     from dsv4_launch.cli import statuses
 
-    return statuses.logs(name, target, follow=follow, tail=tail)
+    return statuses.logs(name, target, output, follow=follow, tail=tail)
 
 
 def stop(

@@ -66,9 +66,16 @@ def status(argument: str | None, target: str | None, output: options.Output, *, 
     return exit_code
 
 
-def logs(argument: str, target: str | None, *, follow: bool, tail: int | None) -> int:
+def logs(argument: str, target: str | None, output: options.Output, *, follow: bool, tail: int | None) -> int:
     """Print a service's log as it is, without what could move a terminal's cursor."""
+    as_json = output is options.Output.json
+    if as_json and follow:
+        raise UsageError("A log that is followed has no end, and one JSON value has.", fix="Leave out one of the two.")
     service = find(argument, target)
+    if as_json:
+        lines = [show.clean(line) for line in service.driver.logs(service.seen.name, follow=False, tail=tail)]
+        show.envelope("logs", 0, {"name": service.seen.name, "lines": lines})
+        return 0
     try:
         for line in service.driver.logs(service.seen.name, follow=follow, tail=tail):
             show.say(show.clean(line))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from dsv4_launch.cli import options, show
 from dsv4_launch.cli.configs import expand, read
 from dsv4_launch.cli.fact_files import read_facts
-from dsv4_launch.config.load import load
+from dsv4_launch.config.load import load, load_rest
 from dsv4_launch.errors import ImpossibleError, InputError, Problem, UsageError, most_basic
 from dsv4_launch.plan.fit import judge_memory
 from dsv4_launch.plan.recheck import recheck
 from dsv4_launch.plan.repair import Change
-from dsv4_launch.plan.resolve import resolve
+from dsv4_launch.plan.resolve import examine_config, resolve
 from dsv4_launch.values import canonical_json
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def _judge(
         if too_small:
             raise ImpossibleError(*too_small)
     except (InputError, ImpossibleError) as error:
-        return Verdict(shown, False, error.exit_code, error.problems, (), changes)
+        more = _rest(path, shown, overrides) if isinstance(error, InputError) else ()
+        told = tuple(dict.fromkeys((*error.problems, *more)))
+        return Verdict(shown, False, error.exit_code, told, (), changes)
     warnings = tuple(
         Problem(n.code or "notice", f"{n.subject}.", n.source or shown, f"{n.why}.")
         for n in (*plan.notices, *tight)
@@ -99,6 +101,18 @@ def _judge(
     faults, doubts = _on_host(plan, host, shown) if host is not None else ((), ())
     verdict = Verdict(shown, not faults, 5 if faults else 0, faults, (*warnings, *doubts), changes)
     return _asked(verdict, plan, deep) if deep is not None else verdict
+
+
+def _rest(path: Path, shown: str, overrides: Sequence[str]) -> tuple[Problem, ...]:
+    """What is wrong with the values that are of the right type, when others are not: nobody wants to hear it in turns.
+
+    Of a value that was left out nothing is said: `where` would be the table around it.
+    """
+    rest = load_rest(read(path, shown), shown, overrides)
+    if rest is None:
+        return ()
+    _, problems = examine_config(rest)
+    return tuple(problem for problem in problems if not problem.message.split(":")[0].endswith("is missing"))
 
 
 def _asked(verdict: Verdict, plan: Plan, where: Where) -> Verdict:

@@ -48,6 +48,12 @@ def problems_of(error: ValidationError, data: Any, where: Callable[[Path], str])
     return [_problem(path, by_path[path], data, where) for path in told]
 
 
+def wrong_paths(error: ValidationError, data: Any) -> list[Path]:
+    """The paths of the fields that an error is about, missing ones left out."""
+    details = error.errors(include_url=False, include_input=False)
+    return list(dict.fromkeys(_field_path(d["loc"], data) for d in details if d["type"] != "missing"))
+
+
 def _field_path(loc: tuple[str | int, ...], data: Any) -> Path:
     """The part of a pydantic location that is in the data; union branches and validators are not."""
     path: list[str | int] = []

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from dsv4_launch.config.explain import problems_of
+from dsv4_launch.config.explain import problems_of, wrong_paths
 from dsv4_launch.config.model import LaunchConfig
 from dsv4_launch.errors import InputError, Problem
 
@@ -61,6 +61,38 @@ def load(text: str | bytes, file: str, overrides: Sequence[str] = ()) -> Loaded:
     return Loaded(from_data(data, origins), origins)
 
 
+def load_rest(text: str | bytes, file: str, overrides: Sequence[str] = ()) -> Loaded | None:
+    """The config without the values that are wrong by themselves, so that the others can be judged in the same go.
+
+    None when the text is no YAML, or too little is left of it.
+    """
+    from pydantic import ValidationError
+
+    try:
+        data, lines = parse(text, file)
+        overridden = frozenset(_override(data, item) for item in overrides)
+        try:
+            LaunchConfig.model_validate(data)
+        except ValidationError as error:
+            for path in wrong_paths(error, data):
+                _drop(data, path)
+            data.setdefault("name", "unnamed")
+        origins = Origins(file, lines, overridden)
+        return Loaded(from_data(data, origins), origins)
+    except InputError:
+        return None
+
+
+def _drop(data: Any, path: Path) -> None:
+    """Take one value out of nested tables; a wrong item of a list takes the list with it."""
+    for n, step in enumerate(path[:-1]):
+        if not isinstance(data.get(step), dict):
+            path = path[: n + 1]
+            break
+        data = data[step]
+    data.pop(path[-1], None)
+
+
 def from_data(data: Mapping[str, Any], origins: Origins) -> LaunchConfig:
     """The config that plain data holds. Raises InputError with every problem."""
     from pydantic import ValidationError
@@ -96,7 +128,7 @@ def parse(text: str | bytes, file: str) -> tuple[dict[str, Any], dict[Path, int]
 def _decode(text: str | bytes, file: str) -> str:
     if len(text) > MAX_BYTES:
         raise InputError(
-            f"The config is {len(text):,} bytes; a launch config has a few thousand, and {MAX_BYTES:,} is the limit.",
+            f"The config is larger than {MAX_BYTES:,} bytes; a launch config has a few thousand.",
             where=file,
             fix="Is this the right file?",
         )
@@ -181,7 +213,8 @@ def _build(node: Any, path: Path, lines: dict[Path, int], problems: list[Problem
     seen.add(id(node))
     if again:
         message = "YAML anchors and aliases are not used in a config: one file says it all, in full."
-        problems.append(Problem("input", message, where, "Write the values out."))
+        if not any(known.message == message for known in problems):  # a bomb has thousands; one says it
+            problems.append(Problem("input", message, where, "Write the values out."))
         return None
     if len(path) >= MAX_DEPTH and not isinstance(node, yaml.ScalarNode):
         problems.append(Problem("input", f"The config is nested more than {MAX_DEPTH} levels deep.", where))

@@ -23,6 +23,9 @@ ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 REPO = r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$"
 REVISION = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"
 IMAGE = r"^[a-z0-9][A-Za-z0-9_./:@-]*$"
+# A folder of the host (absolute, or below ~) or the name of a docker volume; docker would take a : for the next field.
+SOURCE = r"^(~(/[^\x00-\x1f\x7f:]*)?|/[^\x00-\x1f\x7f:]*|[A-Za-z0-9][A-Za-z0-9_.-]*)$"
+FOLDER = r"^(~(/[^\x00-\x1f\x7f:]*)?|/[^\x00-\x1f\x7f:]*)$"
 ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 VERSION = r"^[0-9]+\.[0-9]+[A-Za-z0-9.+-]*$"
 
@@ -35,6 +38,8 @@ FORMS: Mapping[str, str] = {
     REPO: "a repository, owner/name",
     REVISION: "a commit, tag or branch",
     IMAGE: "an image reference such as vllm/vllm-openai:v0.20.0",
+    SOURCE: "an absolute path, a path below ~, or the name of a docker volume; without a colon",
+    FOLDER: "an absolute path or a path below ~, without a colon",
     ONE_LINE: "one line of text",
     VERSION: 'a release such as "0.20.0"',
 }
@@ -52,6 +57,7 @@ RENAMED: Mapping[str, str] = {
     "hf_token": "secrets.hf_token",
     "revision": "model.revision",
     "model_tag": "model",
+    "model": "model",
 }
 
 Name = Annotated[str, Field(pattern=NAME, max_length=63)]
@@ -80,7 +86,9 @@ class Model(Strict):
     revision: Revision | None = Field(
         None, description="Commit, tag or branch of the repository; `dsv4 pin` writes the commit."
     )
-    path: OneLine | None = Field(None, description="A local folder that holds the checkpoint, instead of a repository.")
+    path: Annotated[str, Field(pattern=FOLDER, max_length=4096)] | None = Field(
+        None, description="A local folder that holds the checkpoint, instead of a repository."
+    )
     variant: str | None = Field(
         None, description="Catalog key whose facts hold for this checkpoint (layers, draft module, minimum vLLM)."
     )
@@ -164,7 +172,9 @@ class Server(Strict):
 class Mount(Strict):
     """One more folder or file of the host inside the container."""
 
-    source: OneLine = Field(description="Path on the host; ~ is the home folder of who launches.")
+    source: Annotated[str, Field(pattern=SOURCE, max_length=4096)] = Field(
+        description="Path on the host; ~ is the home folder of who launches."
+    )
     target: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f:,]*$")] = Field(
         description="Absolute path in the container."
     )

@@ -18,8 +18,11 @@ _WEIGHTS = "/root/.cache/huggingface"
 _CACHES = "/root/.cache/dsv4"
 _MODEL = "/model"
 
-_SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|APIKEY|API_KEY|ACCESS_KEY|CREDENTIALS?)$")
-_SECRET_VALUE = re.compile(r"^(hf_|sk-|ghp_|github_pat_|nvapi-)[A-Za-z0-9_-]{16,}$")
+_SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASS|APIKEY|API_KEY|ACCESS_KEY|AUTH|CREDENTIALS?)$")
+# Well-known prefixes, a bearer header, and a URL that holds user and password.
+_SECRET_VALUE = re.compile(
+    r"^((hf_|sk-|ghp_|github_pat_|nvapi-)[A-Za-z0-9_-]{16,}|Bearer[ -].+|[a-z][a-z0-9+.-]*://[^/@\s]+:[^/@\s]+@.*)$"
+)
 
 
 def looks_like_a_secret(name: str, value: str) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from dsv4_launch.catalog.gpus import Gpu, gpus
 from dsv4_launch.catalog.models import Variant, by_repo, variants
-from dsv4_launch.catalog.releases import Release, nearest_release
-from dsv4_launch.catalog.version import within
+from dsv4_launch.catalog.releases import Release, nearest_release, releases
+from dsv4_launch.catalog.version import newer_or_same
 from dsv4_launch.config.model import LaunchConfig, Model
 from dsv4_launch.errors import Problem
 from dsv4_launch.values import listed, nearest
@@ -62,7 +62,7 @@ def look_up(config: LaunchConfig, where: Where) -> tuple[Known | None, list[Prob
     if gpu is None or variant is None or not version or problems:
         return None, problems
     release, exact = nearest_release(version)
-    if gpu.arch != "cpu" and not within(release.version, f">={variant.min_vllm}"):
+    if gpu.arch != "cpu" and not newer_or_same(version, variant.min_vllm):
         problems.append(
             Problem(
                 "version-too-old",
@@ -122,6 +122,10 @@ def _version(config: LaunchConfig, gpu: Gpu | None, where: Where) -> tuple[str, 
             where(("container", "image")),
             "Make them agree, or leave one of them out.",
         )
+    full = f"{config.vllm}.0"
+    if config.vllm not in releases() and full in releases():
+        message = f"vllm {config.vllm} is no release; {full} is."
+        return "", Problem("version-short", message, where(("vllm",)), f'Write vllm: "{full}".')
     return config.vllm, None
 
 

@@ -86,11 +86,11 @@ def executable_of(config: LaunchConfig, known: Known) -> Word:
     return joined(Ref("rehearsal_home"), "/venv/bin/vllm") if known.gpu.arch == "cpu" else "vllm"
 
 
-def doubts_of(known: Known) -> tuple[Notice, ...]:
+def doubts_of(known: Known, where: str) -> tuple[Notice, ...]:
     if known.exact:
         return ()
     why = f"its flags and rules are those of {known.release.version}, the nearest release in the catalog"
-    return (Notice("warning", f"vLLM {known.version} is not a release that is known here", why),)
+    return (Notice("warning", f"vLLM {known.version} is not a release that is known here", why, where),)
 
 
 def deviations_of(config: LaunchConfig, model: PlannedModel) -> tuple[Notice, ...]:

@@ -62,7 +62,9 @@ def options(config: LaunchConfig, where: Where) -> list[Problem]:
             field = _OPTION_FIELDS[name]
             fix = f"Use {field}." if field else "Leave it out: the container runs detached and is kept."
             problems.append(Problem("option-misplaced", f"container.options holds {word}.", where(path), fix))
-        elif looks_like_a_secret("", word) or looks_like_a_secret(*word.lstrip("-").replace("-", "_").partition("=")[::2]):
+        elif looks_like_a_secret("", word) or looks_like_a_secret(
+            *word.lstrip("-").replace("-", "_").partition("=")[::2]
+        ):
             problems.append(
                 Problem(
                     "secret-in-config",
@@ -100,3 +102,23 @@ def layout(config: LaunchConfig, known: Known, settled: Settings, where: Where) 
             )
         ]
     return []
+
+
+def address(config: LaunchConfig, where: Where) -> list[Problem]:
+    """docker publishes on an address, not on a name: it would refuse one after image and weights were pulled."""
+    host = config.server.host
+    if config.target.type != "docker" or _is_address(host):
+        return []
+    fix = "Write 127.0.0.1." if host == "localhost" else "Write the address of the interface, such as 127.0.0.1."
+    return [
+        Problem(
+            "host-not-address",
+            f"server.host {host} is a name; docker wants an address.",
+            where(("server", "host")),
+            fix,
+        )
+    ]
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or (host.replace(".", "").isdigit() and host.count(".") == 3)

@@ -22,7 +22,7 @@ from dsv4_launch.plan.parts import (
     repo_of,
     stack_of,
 )
-from dsv4_launch.plan.refuse import layout, options, secrets
+from dsv4_launch.plan.refuse import address, layout, options, secrets
 from dsv4_launch.plan.settings import settle, written
 from dsv4_launch.plan.types import Plan, PlannedContainer, PlannedNative
 from dsv4_launch.values import frozen
@@ -53,7 +53,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
     """The plan if there is one, and every problem that stands in its way."""
     config, where = loaded.config, loaded.origins.where
     known, problems = look_up(config, where)
-    problems += secrets(config, where) + options(config, where)
+    problems += secrets(config, where) + options(config, where) + address(config, where)
     if known is None:
         return None, problems
     facts = facts_of(config, known)
@@ -99,7 +99,12 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
             executable_of(config, known), config.target.restart if config.target.type == "native" else "no"
         ),
         timeout_s=config.start.timeout_s,
-        notices=(*notices, *doubts_of(known), *advice(settled, facts, where), *deviations_of(config, model)),
+        notices=(
+            *notices,
+            *doubts_of(known, where(("vllm",))),
+            *advice(settled, facts, where),
+            *deviations_of(config, model),
+        ),
         config=frozen(to_data(config)),
     )
     return plan, []

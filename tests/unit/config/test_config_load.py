@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsv4_launch.config.load import MAX_BYTES, dump, load
+from dsv4_launch.config.load import MAX_BYTES, dump, load, load_rest
 from dsv4_launch.config.model import LaunchConfig
 from dsv4_launch.errors import InputError, Problem
 
@@ -61,7 +61,7 @@ def test_a_good_config_loads_and_keeps_its_lines():
         ("a: {b\n", "c.yaml:2", "not YAML"),
         ("a: " + "[" * 500 + "]" * 500, "c.yaml:1", "nested"),
         (b"name: \xff\xfe\n", "c.yaml:1", "UTF-8"),
-        (b"a" * (MAX_BYTES + 1), "c.yaml", "limit"),
+        (b"a" * (MAX_BYTES + 1), "c.yaml", "larger than"),
         ("a: \x00\n", "c.yaml", "not YAML"),
     ],
 )
@@ -116,6 +116,23 @@ def test_an_error_names_the_value_and_what_is_right(line, message, fix):
 )
 def test_what_may_be_a_secret_is_not_repeated_in_an_error(line):
     assert "canary" not in repr(problems(GOOD + line + "\n"))
+
+
+@pytest.mark.parametrize("source", ["rel/x", "~bob/x", "/a:b", "", "a b"])
+def test_a_mount_that_docker_would_read_otherwise_is_refused(source):
+    (problem,) = problems(GOOD + f"container: {{mounts: [{{source: '{source}', target: /x}}]}}\n")
+    assert problem.where == "c.yaml:8"
+
+
+def test_what_is_of_the_right_type_can_be_judged_beside_what_is_not():
+    text = GOOD.replace("name: x", "name: F our") + "server: {prt: 1, port: 99}\ngpus: [0, a]\n"
+    rest = load_rest(text, "c.yaml")
+    assert rest is not None
+    assert rest.config.server.port == 99
+    assert rest.config.gpus == "all"
+    assert rest.origins.where(("engine", "linear_backend")) == "c.yaml:7"
+    assert load_rest("name: {", "c.yaml") is None
+    assert load_rest("name: x", "c.yaml") is None
 
 
 def test_overrides_apply_and_are_named_in_errors():
