@@ -6,7 +6,8 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from dsv4_launch.config.load import MAX_BYTES, Loaded, load
+from dsv4_launch.config.load import Loaded, load
+from dsv4_launch.config.yaml_text import MAX_BYTES
 from dsv4_launch.errors import InputError
 from dsv4_launch.values import listed, nearest
 

@@ -8,8 +8,8 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from dsv4_launch.config import splice
-from dsv4_launch.config.load import Path, parse
 from dsv4_launch.config.splice import Spot
+from dsv4_launch.config.yaml_text import Path, parse
 from dsv4_launch.errors import InputError
 from dsv4_launch.values import canonical_json
 

@@ -10,7 +10,8 @@ from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.migrations import BACK, CONVERSIONS, Migration, behaviours, migrations
 from dsv4_launch.catalog.rules import applies
 from dsv4_launch.config.edit import REMOVED, edit
-from dsv4_launch.config.load import Loaded, Origins, Path, load, parse
+from dsv4_launch.config.load import Loaded, Origins, load
+from dsv4_launch.config.yaml_text import Path, parse
 from dsv4_launch.convert.migrate_release import release_of, set_release
 from dsv4_launch.convert.move import emptied, move, place_of
 from dsv4_launch.convert.places import Place, find, from_json, has, name_at, places

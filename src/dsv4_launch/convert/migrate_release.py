@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from dsv4_launch.config.load import Loaded, Path
+from dsv4_launch.config.load import Loaded
+from dsv4_launch.config.yaml_text import Path
 from dsv4_launch.errors import InputError, Problem
 from dsv4_launch.plan.lookup import look_up
 

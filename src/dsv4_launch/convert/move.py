@@ -8,7 +8,7 @@ from typing import Any
 
 from dsv4_launch.config import splice
 from dsv4_launch.config.edit import REMOVED, edit
-from dsv4_launch.config.load import Path, parse
+from dsv4_launch.config.yaml_text import Path, parse
 from dsv4_launch.convert.places import Place, find
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*\S")  # on a line that holds at most a key

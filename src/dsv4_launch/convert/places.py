@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.flags import FieldType, FlagTable
-from dsv4_launch.config.load import Path
+from dsv4_launch.config.yaml_text import Path
 
 
 @dataclass(frozen=True, slots=True)

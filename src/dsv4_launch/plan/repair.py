@@ -9,7 +9,8 @@ from typing import Any
 
 from dsv4_launch.catalog.rules import Patch, constraints
 from dsv4_launch.config.edit import REMOVED, edit
-from dsv4_launch.config.load import Path, load, parse
+from dsv4_launch.config.load import load
+from dsv4_launch.config.yaml_text import Path, parse
 from dsv4_launch.errors import Dsv4Error
 from dsv4_launch.plan.advise import matching
 from dsv4_launch.plan.lookup import facts_of, look_up

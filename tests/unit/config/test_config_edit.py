@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsv4_launch.config.edit import REMOVED, edit, remove, set_value
-from dsv4_launch.config.load import parse
+from dsv4_launch.config.yaml_text import parse
 from dsv4_launch.errors import InputError
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsv4_launch.config.load import MAX_BYTES, dump, load, load_rest
+from dsv4_launch.config.load import dump, load, load_rest
 from dsv4_launch.config.model import LaunchConfig
+from dsv4_launch.config.yaml_text import MAX_BYTES
 from dsv4_launch.errors import InputError, Problem
 
 GOOD = """\
@@ -60,6 +61,10 @@ def test_a_good_config_loads_and_keeps_its_lines():
         ("? [a]\n: b\n", "c.yaml:1", "plain word"),
         ("a: {b\n", "c.yaml:2", "not YAML"),
         ("a: " + "[" * 500 + "]" * 500, "c.yaml:1", "nested"),
+        ("a: " + "[" * 400_000, "c.yaml:1", "nested"),
+        ("- " * 400_000 + "x", "c.yaml:1", "nested"),
+        ("? " * 400_000 + "x", "c.yaml:1", "nested"),
+        ("a:\n" + "".join(" " * n + "b:\n" for n in range(1300)), "c.yaml:22", "nested"),
         (b"name: \xff\xfe\n", "c.yaml:1", "UTF-8"),
         (b"a" * (MAX_BYTES + 1), "c.yaml", "larger than"),
         ("a: \x00\n", "c.yaml", "not YAML"),

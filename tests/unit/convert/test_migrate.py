@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dsv4_launch.catalog.flags import flag_table, versions
 from dsv4_launch.catalog.migrations import Migration, migrations
-from dsv4_launch.config.load import load, parse
+from dsv4_launch.config.load import load
+from dsv4_launch.config.yaml_text import parse
 from dsv4_launch.convert.migrate import Migrated, migrate
 from dsv4_launch.convert.places import places
 from dsv4_launch.errors import ImpossibleError, InputError, Problem
