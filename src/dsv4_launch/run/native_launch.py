@@ -38,8 +38,18 @@ def locate(command: Command, environ: Mapping[str, str], plan: Plan | None) -> s
         fix = "In a checkout, `python3 scripts/vllm_cpu_env.py` makes it (./scripts/quickstart does that too)."
     else:
         version = plan.vllm if plan else "VERSION"
-        fix = f"Install it: `uv pip install vllm=={version} -c constraints/{version}.txt`; or set target.executable."
+        known = _constraints(version)
+        fix = (
+            f"Install it: `uv pip install vllm=={version}{f' -c {known}' if known else ''}`; or set target.executable."
+        )
     raise HostError(f"There is no program {program} here.", where="target.executable", fix=fix, code="no-executable")
+
+
+def _constraints(version: str) -> Path | None:
+    """The shipped file of what an installation of the release needs today: in the wheel, or beside src in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    files = (folder / "constraints" / f"{version}.txt" for folder in (package, package.parents[1]))
+    return next((file for file in files if file.is_file()), None)
 
 
 def variables(command: Command, environ: Mapping[str, str]) -> dict[str, str]:
