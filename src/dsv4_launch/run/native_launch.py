@@ -39,14 +39,13 @@ def locate(command: Command, environ: Mapping[str, str], plan: Plan | None) -> s
     else:
         version = plan.vllm if plan else "VERSION"
         known = _constraints(version)
-        fix = (
-            f"Install it: `uv pip install vllm=={version}{f' -c {known}' if known else ''}`; or set target.executable."
-        )
+        words = f"vllm=={version} -c {known}" if known else f"vllm=={version}"
+        fix = f"Install it: `uv pip install {words}`; or set target.executable."
     raise HostError(f"There is no program {program} here.", where="target.executable", fix=fix, code="no-executable")
 
 
 def _constraints(version: str) -> Path | None:
-    """The shipped file of what an installation of the release needs today: in the wheel, or beside src in a checkout."""
+    """The shipped file of what an installation of the release needs: in the wheel, or beside src in a checkout."""
     package = Path(__file__).resolve().parents[1]
     files = (folder / "constraints" / f"{version}.txt" for folder in (package, package.parents[1]))
     return next((file for file in files if file.is_file()), None)
