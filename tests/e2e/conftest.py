@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,9 @@ import pytest
 import yaml
 
 from e2e.nvml_shim import build_shim
+
+# A shell starts background jobs with Ctrl-C ignored, and what is ignored is inherited: the tests send it to programs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[2]
 STANDIN = "dsv4-standin:latest"
