@@ -65,6 +65,8 @@ def envelope(command: str, exit_code: int, data: Any = None, errors: Sequence[Pr
 
 def clean(text: str) -> str:
     """Text from outside without control characters: it cannot move the cursor, colour or clear a terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
