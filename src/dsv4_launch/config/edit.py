@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -136,3 +136,19 @@ def _nested(path: Path, value: Any) -> Any:
     for step in reversed(path):
         value = (value,) if isinstance(step, int) else {step: value}
     return value
+
+
+def find(data: Any, steps: Sequence[str]) -> Path | None:
+    """The path where a config says a value: nested, or as one key with dots, with dashes or underscores."""
+    if not steps:
+        return ()
+    if not isinstance(data, Mapping):
+        return None
+    for end in range(1, len(steps) + 1):
+        wanted = ".".join(steps[:end])
+        for key in data:
+            if str(key).replace("-", "_") == wanted:
+                rest = find(data[key], steps[end:])
+                if rest is not None:
+                    return (key, *rest)
+    return None

@@ -9,12 +9,12 @@ from dsv4_launch.catalog.flags import FlagTable, flag_table, nearest_version, ve
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.migrations import BACK, CONVERSIONS, Migration, behaviours, migrations
 from dsv4_launch.catalog.rules import applies
-from dsv4_launch.config.edit import REMOVED, edit
+from dsv4_launch.config.edit import REMOVED, edit, find
 from dsv4_launch.config.load import Loaded, Origins, load
 from dsv4_launch.config.yaml_text import Path, parse
 from dsv4_launch.convert.migrate_release import release_of, set_release
 from dsv4_launch.convert.move import emptied, move, place_of
-from dsv4_launch.convert.places import Place, find, from_json, has, name_at, places
+from dsv4_launch.convert.places import Place, from_json, has, name_at, places
 from dsv4_launch.errors import ImpossibleError, InputError, Problem
 from dsv4_launch.plan.resolve import examine_config
 

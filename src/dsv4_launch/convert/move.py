@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dsv4_launch.config import splice
-from dsv4_launch.config.edit import REMOVED, edit
+from dsv4_launch.config.edit import REMOVED, edit, find
 from dsv4_launch.config.yaml_text import Path, parse
-from dsv4_launch.convert.places import Place, find
+from dsv4_launch.convert.places import Place
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*\S")  # on a line that holds at most a key
 

@@ -103,19 +103,3 @@ def name_at(path: str, table: FlagTable) -> str:
         found = table.nested(cls).get(step)
         name, cls = (f"{cls}.{step}", next(iter(_classes(found.type)), "")) if found else ("", "")
     return name
-
-
-def find(data: Any, steps: Sequence[str]) -> Path | None:
-    """The path where a config says a value: nested, or as one key with dots, with dashes or underscores."""
-    if not steps:
-        return ()
-    if not isinstance(data, Mapping):
-        return None
-    for end in range(1, len(steps) + 1):
-        wanted = ".".join(steps[:end])
-        for key in data:
-            if str(key).replace("-", "_") == wanted:
-                rest = find(data[key], steps[end:])
-                if rest is not None:
-                    return (key, *rest)
-    return None

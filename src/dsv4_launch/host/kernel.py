@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dsv4_launch.facts import Kernel, KernelError
@@ -40,6 +40,28 @@ def read_kernel(note: Note, root: Path = Path("/"), kmsg: Path = KMSG) -> Kernel
     return Kernel(modules=modules, errors=find_errors(text.splitlines()), complete=complete)
 
 
+def records(kmsg: Path = KMSG) -> Iterator[tuple[list[str], str]]:
+    """The records of the kernel's ring buffer: the fields of the head (level, number, microseconds, …), the message.
+
+    Raises OSError where this user may not read it.
+    """
+    descriptor = os.open(kmsg, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        while True:
+            try:
+                record = os.read(descriptor, 8192).decode("utf-8", "replace")
+            except BlockingIOError:
+                return
+            except BrokenPipeError:  # the buffer moved on below us; the next read takes what is there now
+                continue
+            if not record:
+                return
+            head, _, message = record.partition(";")
+            yield head.split(","), message.partition("\n")[0]
+    finally:
+        os.close(descriptor)
+
+
 def read_log(kmsg: Path = KMSG) -> tuple[str, bool]:
     """The kernel's ring buffer, and whether it still goes back to the boot.
 
@@ -47,24 +69,10 @@ def read_log(kmsg: Path = KMSG) -> tuple[str, bool]:
     """
     lines: list[str] = []
     first: int | None = None
-    descriptor = os.open(kmsg, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        while True:
-            try:
-                record = os.read(descriptor, 8192).decode("utf-8", "replace")
-            except BlockingIOError:
-                break
-            except BrokenPipeError:  # the buffer moved on below us; the next read takes what is there now
-                continue
-            if not record:
-                break
-            head, _, message = record.partition(";")
-            fields = head.split(",")
-            if first is None and len(fields) > 1 and fields[1].isdigit():
-                first = int(fields[1])
-            lines.append(message.partition("\n")[0])
-    finally:
-        os.close(descriptor)
+    for fields, message in records(kmsg):
+        if first is None and len(fields) > 1 and fields[1].isdigit():
+            first = int(fields[1])
+        lines.append(message)
     return "\n".join(lines), first == 0
 
 

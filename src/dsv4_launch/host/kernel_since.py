@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dsv4_launch.facts import KernelError
-from dsv4_launch.host.kernel import ASK_S, KMSG, find_errors
+from dsv4_launch.host.kernel import ASK_S, KMSG, find_errors, records
 
 _UPTIME = Path("/proc/uptime")
 _JOURNAL = ("journalctl", "--dmesg", "--no-pager", "--output=cat", "--grep=SXid|Xid")
@@ -38,25 +37,11 @@ def _epoch(started: str) -> float | None:
 
 def _records(kmsg: Path, earliest_us: float) -> list[str]:
     """The messages of the ring buffer from a moment on. Raises OSError where this user may not read it."""
-    lines = []
-    descriptor = os.open(kmsg, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        while True:
-            try:
-                record = os.read(descriptor, 8192).decode("utf-8", "replace")
-            except BlockingIOError:
-                break
-            except BrokenPipeError:  # the buffer moved on below us; the next read takes what is there now
-                continue
-            if not record:
-                break
-            head, _, message = record.partition(";")
-            fields = head.split(",")
-            if len(fields) > 2 and fields[2].isdigit() and int(fields[2]) >= earliest_us:
-                lines.append(message.partition("\n")[0])
-    finally:
-        os.close(descriptor)
-    return lines
+    return [
+        message
+        for fields, message in records(kmsg)
+        if len(fields) > 2 and fields[2].isdigit() and int(fields[2]) >= earliest_us
+    ]
 
 
 def _journal(since: float | None) -> tuple[KernelError, ...] | None:

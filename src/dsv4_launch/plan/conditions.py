@@ -96,7 +96,7 @@ def _meets(kind: str, wanted: Any, value: Any, values: Mapping[str, Any], *, unk
         case "max":
             return bool(number <= limit)
         case "divides":
-            return bool(limit % number == 0)
+            return bool(number) and bool(limit % number == 0)
         case "not_multiple_of":
             return bool(number % limit != 0)
     raise ValueError(f"no such condition: {kind}")

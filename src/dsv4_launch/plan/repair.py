@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.rules import Patch, constraints
-from dsv4_launch.config.edit import REMOVED, edit
+from dsv4_launch.config.edit import REMOVED, edit, find
 from dsv4_launch.config.load import load
 from dsv4_launch.config.yaml_text import Path, parse
 from dsv4_launch.errors import Dsv4Error
@@ -102,32 +102,16 @@ def _edits(data: Any, patch: Patch) -> list[tuple[Path, Any]]:
     """The changes that a patch makes to this config; none when it says so already."""
     edits: list[tuple[Path, Any]] = []
     for name in patch.remove:
-        path = _find(data, name.split("."))
+        path = find(data, name.split("."))
         if path is not None:
             while len(path) > 2 and len(_at(data, path[:-1])) == 1:
                 path = path[:-1]  # no empty table is left behind
             edits.append((path, REMOVED))
     for name, value in patch.set.items():
-        path = _find(data, name.split(".")) or tuple(name.split("."))
+        path = find(data, name.split(".")) or tuple(name.split("."))
         if _at(data, path) != value:
             edits.append((path, value))
     return edits
-
-
-def _find(data: Any, steps: list[str]) -> Path | None:
-    """Where a config says a value: nested, or as one key with dots, with dashes or underscores."""
-    if not steps:
-        return ()
-    if not isinstance(data, Mapping):
-        return None
-    for end in range(1, len(steps) + 1):
-        wanted = ".".join(steps[:end])
-        for key in data:
-            if str(key).replace("-", "_") == wanted:
-                rest = _find(data[key], steps[end:])
-                if rest is not None:
-                    return (key, *rest)
-    return None
 
 
 def _at(data: Any, path: Path) -> Any:
