@@ -13,6 +13,7 @@ from dsv4_launch.cli import (
     config_commands,
     convert_commands,
     diagnose_command,
+    diff_command,
     doctor_commands,
     fit_commands,
     migrate_command,
@@ -45,6 +46,7 @@ advisory_commands.register(app)
 convert_commands.register(app)
 weights_commands.register(app)
 diagnose_command.register(app)
+diff_command.register(app)
 smoke_commands.register(app)
 
 
