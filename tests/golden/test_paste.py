@@ -39,7 +39,7 @@ def _documented() -> list[str]:
             words[-1] += " " + word
         else:
             words.append(word)
-    return words
+    return [*words, "--shutdown-timeout", "60"]  # ours: a stop lets running requests finish
 
 
 @pytest.fixture

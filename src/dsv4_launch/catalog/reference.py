@@ -15,7 +15,7 @@ class Deviation:
     words: tuple[str, ...]
     ours: tuple[str, ...]
     why: str
-    # Where it holds: "" always, or loopback, hub, caches.
+    # Where it holds: "" always, or loopback, hub, caches, drains, logs.
     holds: str
 
 

@@ -136,12 +136,21 @@ def logs(
 def stop(
     name: Deployment,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Time to finish before it is killed.")
-    ] = 30.0,
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=1,
+            help="Time to finish before it is killed. Default: what its requests have, and 30 s.",
+            show_default=False,
+        ),
+    ] = None,
     target: options.TargetOption = None,
     output: options.OutputOption = options.Output.human,
 ) -> int:
-    """Stop a deployment and remove it. Nothing stays but caches and weights; save its log first if you need it.
+    """Stop a deployment and remove it: running requests may finish, new ones are refused.
+
+    Nothing stays but caches and weights; save its log first if you need it.
 
     Example: dsv4 logs flash-b200 > flash-b200.log; dsv4 stop flash-b200
     """

@@ -86,7 +86,7 @@ def logs(argument: str, target: str | None, output: options.Output, *, follow: b
     return 0
 
 
-def stop(argument: str, target: str | None, output: options.Output, timeout_s: float) -> int:
+def stop(argument: str, target: str | None, output: options.Output, timeout_s: float | None) -> int:
     """Stop a service and remove what it was made of; caches and weights stay."""
     from dsv4_launch.run import claim
     from dsv4_launch.run.interrupts import hold
@@ -99,7 +99,8 @@ def stop(argument: str, target: str | None, output: options.Output, timeout_s: f
         return _stopped(named(argument)[0], output, was=None)
     name = service.seen.name
     if service.seen.life == "running" and not service.seen.foreign:
-        show.note(f"Stopping {name} (it has {timeout_s:g} s to finish)")
+        patience_s = claim.patience_s(service.seen) if timeout_s is None else timeout_s
+        show.note(f"Stopping {name} (it has {patience_s:g} s to finish)")
     with hold():
         claim.stop(service.driver, name, timeout_s)
     return _stopped(name, output, was=service.seen.life)

@@ -17,6 +17,7 @@ from dsv4_launch.config.targets import DockerTarget, NativeTarget
 # Rust regexes: ASCII classes and no counted repeats (those make slow, huge automata); lengths are limits of their own.
 HUMAN_INT = r"^[0-9]+(\.[0-9]+)?[kKmMgGtT]?$"
 BYTES = r"^[0-9]+[bkmgBKMG]?$"
+LOG_SIZE = r"^[1-9][0-9]*[kmg]$"
 
 NAME = r"^[a-z0-9][a-z0-9_.-]*$"
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -33,6 +34,7 @@ VERSION = r"^[0-9]+\.[0-9]+[A-Za-z0-9.+-]*$"
 FORMS: Mapping[str, str] = {
     HUMAN_INT: "a number with an optional unit (64k = 64,000, 64K = 65,536)",
     BYTES: "a size such as 128g or 512m",
+    LOG_SIZE: "a size such as 100m, with k, m or g",
     NAME: "lower-case letters, digits, and . _ - after the first",
     ENV_NAME: "the name of an environment variable (letters, digits, _)",
     REPO: "a repository, owner/name",
@@ -197,6 +199,13 @@ class Container(Strict):
     )
     runtime: Literal["nvidia", "default"] = Field("nvidia", description="OCI runtime (--runtime).")
     caches: bool = Field(True, description="Keep compile and kernel caches on the host, so that a restart is warm.")
+    log_max_size: Annotated[str, Field(pattern=LOG_SIZE, max_length=20)] | None = Field(
+        "100m", description="Size at which the container's log starts a new file; null: as the engine is set up."
+    )
+    log_files: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="How many files of its log are kept.")
+    stop_timeout_s: Annotated[int, Field(ge=1, le=86400)] | None = Field(
+        None, description="Seconds from a stop to a kill (--stop-timeout); engine.shutdown_timeout and 30 if unset."
+    )
     mounts: tuple[Mount, ...] = Field((), description="Further mounts.")
     ulimits: Mapping[Annotated[str, Field(pattern=r"^[a-z]+$", max_length=20)], Annotated[int, Field(ge=-1)]] = Field(
         default_factory=dict, description="Resource limits (--ulimit), such as memlock: -1."

@@ -27,6 +27,7 @@ _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:[0-9]+)?")
 _LIMIT = re.compile(r"([a-z]+)=(-?\d+)(?::(-?\d+))?")
 _PUBLISH = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f.]*|localhost):)?(\d{1,5}):(\d{1,5})(?:/tcp)?")
 _OUR_CACHES = re.compile(r"\$\{XDG_CACHE_HOME:-\$HOME/\.cache\}/dsv4/caches/[\w.-]+-([a-z0-9]+(?:-station-[a-z0-9]+)?)")
+_LOG = re.compile(r"json-file max-file=([1-9]\d{0,2}) max-size=([1-9]\d{0,9}[kmg])")
 _TIMEOUT = "VLLM_ENGINE_READY_TIMEOUT_S"
 _NOT_CARRIED = {
     "interactive": "a terminal is not needed: the container runs detached",
@@ -49,6 +50,7 @@ def import_container(launch: Launch, draft: Draft, served: str) -> None:
         draft.at.pop(f"container.{name}")
     for option in launch.options:
         _option(option, draft, served)
+    _log(launch, draft)
     for word in launch.loose:
         draft.say("lost", f"{word.text}: not understood", word.span)
 
@@ -77,6 +79,10 @@ def _option(option: Option, draft: Draft, served: str) -> None:
             _publish(option, draft)
         case "label" if value.startswith("dsv4."):
             pass
+        case "stop-timeout" if value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= 86400:
+            draft.put("container", "stop_timeout_s", int(value), option.span)
+        case "log-driver" | "log-opt":
+            pass  # together, in _log
         case "entrypoint" if value.rsplit("/", 1)[-1] in ("vllm", "") or re.search(r"(sh|python[\d.]*)$", value):
             draft.say("changed", "--entrypoint is left out: the image's own starts `vllm serve`", option.span)
         case name if name in _NOT_CARRIED:
@@ -85,6 +91,21 @@ def _option(option: Option, draft: Draft, served: str) -> None:
         case _:
             for word in _verbatim(option):
                 draft.append("container", "options", word, option.span)
+
+
+def _log(launch: Launch, draft: Draft) -> None:
+    """The log's driver and options: as fields where they bound it by size, else as they are."""
+    found = [*launch.all("log-driver"), *launch.all("log-opt")]
+    values = sorted(option.value or "" for option in found)
+    bounded = _LOG.fullmatch(" ".join(values))
+    if bounded:
+        for name, value in (("log_max_size", bounded.group(2)), ("log_files", int(bounded.group(1)))):
+            draft.put("container", name, value, found[0].span)
+    for option in () if bounded else found:
+        for word in _verbatim(option):
+            draft.append("container", "options", word, option.span)
+    if not found and any((option.value or "").startswith("dsv4.name=") for option in launch.all("label")):
+        draft.put("container", "log_max_size", None, launch.span)  # ours, which leaves it to the engine
 
 
 def _verbatim(option: Option) -> list[str]:

@@ -99,6 +99,8 @@ def _values(plan: Plan) -> Iterator[tuple[tuple[str, str], str]]:
             "network": container.network,
         }
         options |= {f"ulimit {name}": limit for name, limit in container.ulimits.items()}
+        options |= {"log_max_size": container.log_max_size, "log_files": container.log_files or None}
+        options |= {"stop_timeout_s": plan.stop_timeout_s}
         yield from _told_values("container", {**options, "options": " ".join(container.options)})
         for bind in container.binds:
             yield ("mount", bind.target), f"{_text(bind.source)}{' (read-only)' if bind.read_only else ''}"

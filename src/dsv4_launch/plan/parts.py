@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dsv4_launch.catalog.models import Variant
 from dsv4_launch.catalog.reference import deviations, source
 from dsv4_launch.config.model import LaunchConfig, Model
 from dsv4_launch.plan.lookup import Known
+from dsv4_launch.plan.numbers import integer
 from dsv4_launch.plan.settings import Setting, Settings
 from dsv4_launch.plan.types import Notice, PlannedGpus, PlannedModel, Stack
 from dsv4_launch.values import Ref, Word, host_path, joined
 
 _MODEL_IN_CONTAINER = "/model"
+# What vLLM takes to end its processes once no request runs any more.
+_END_S = 30
 
 
 def repo_of(config: LaunchConfig, variant: Variant) -> str:
@@ -93,7 +98,21 @@ def doubts_of(known: Known, where: str) -> tuple[Notice, ...]:
     return (Notice("warning", f"vLLM {known.version} is not a release that is known here", why, where),)
 
 
-def deviations_of(config: LaunchConfig, model: PlannedModel) -> tuple[Notice, ...]:
+def stop_timeout_s(config: LaunchConfig, settled: Settings) -> int:
+    """Seconds from the request to stop to the kill: what requests have to finish, and time to end after that."""
+    drain = settled.get("engine.shutdown_timeout")
+    return config.container.stop_timeout_s or _END_S + (integer(drain.value) or 0 if drain else 0)
+
+
+def log_of(config: LaunchConfig) -> dict[str, Any]:
+    """How a container's log is bounded; not at all where the config leaves that to the engine or says it in words."""
+    named = any(word.startswith(("--log-driver", "--log-opt")) for word in config.container.options)
+    if named or config.container.log_max_size is None:
+        return {}
+    return {"log_max_size": config.container.log_max_size, "log_files": config.container.log_files}
+
+
+def deviations_of(config: LaunchConfig, model: PlannedModel, settled: Settings) -> tuple[Notice, ...]:
     if config.target.type != "docker":
         return ()
     holds = {
@@ -101,6 +120,8 @@ def deviations_of(config: LaunchConfig, model: PlannedModel) -> tuple[Notice, ..
         "loopback": config.server.host in {"127.0.0.1", "::1", "localhost"},
         "hub": not model.local,
         "caches": config.container.caches,
+        "drains": "engine.shutdown_timeout" in settled,
+        "logs": bool(log_of(config)),
     }
     return tuple(
         Notice(

@@ -17,10 +17,12 @@ from dsv4_launch.plan.parts import (
     executable_of,
     gpus_of,
     image_of,
+    log_of,
     model_of,
     model_source,
     repo_of,
     stack_of,
+    stop_timeout_s,
 )
 from dsv4_launch.plan.refuse import address, layout, options, secrets
 from dsv4_launch.plan.settings import settle, written
@@ -94,16 +96,18 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
             ulimits=dict(config.container.ulimits),
             network="host" if config.container.network == "host" else "",
             options=config.container.options,
+            **log_of(config),
         ),
         native=PlannedNative(
             executable_of(config, known), config.target.restart if config.target.type == "native" else "no"
         ),
         timeout_s=config.start.timeout_s,
+        stop_timeout_s=stop_timeout_s(config, settled),
         notices=(
             *notices,
             *doubts_of(known, where(("vllm",))),
             *advice(settled, facts, where),
-            *deviations_of(config, model),
+            *deviations_of(config, model, settled),
         ),
         config=frozen(to_data(config)),
     )

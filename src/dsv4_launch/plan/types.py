@@ -107,6 +107,9 @@ class PlannedContainer:
     ulimits: Mapping[str, int]
     network: str = ""
     options: tuple[str, ...] = ()
+    # "" and 0: the engine's own way of keeping logs.
+    log_max_size: str = ""
+    log_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,8 @@ class Plan:
     container: PlannedContainer
     native: PlannedNative
     timeout_s: int
+    # From the request to stop until the server is killed; longer than running requests have to finish.
+    stop_timeout_s: int = 30
     notices: tuple[Notice, ...] = ()
     # The config that this plan was made from, as plain data.
     config: Mapping[str, Any] = field(default_factory=dict)

@@ -49,17 +49,25 @@ def already(plan: Plan, digest: str, world: World, progress: Progress) -> Outcom
     )
 
 
-def stop(driver: Driver, name: str, timeout_s: float = STOP_S) -> Seen | None:
-    """Stop and forget a service; returns what it was, None when there was none. Raises HostError for a foreign one."""
+def stop(driver: Driver, name: str, timeout_s: float | None = None) -> Seen | None:
+    """Stop and forget a service; returns what it was, None when there was none. Raises HostError for a foreign one.
+
+    ``timeout_s``: from the request to the kill; as it was launched if not given, so that its requests can finish.
+    """
     found = driver.find(name)
     if found is None:
         return None
     if found.foreign:
         raise HostError(foreign(found))
     if found.life != "exited":
-        driver.stop(name, timeout_s)
+        driver.stop(name, patience_s(found) if timeout_s is None else timeout_s)
     driver.remove(name)
     return found
+
+
+def patience_s(found: Seen) -> float:
+    """Seconds that this service has from the request to stop to the kill."""
+    return float(found.stop_timeout_s or STOP_S)
 
 
 def over(found: Seen) -> bool:

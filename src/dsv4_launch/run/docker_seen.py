@@ -48,6 +48,7 @@ def seen(data: Mapping[str, Any]) -> Seen:
         restarts=int(data.get("RestartCount") or 0),
         pid=int(state.get("Pid") or 0),
         image=config.get("Image", ""),
+        stop_timeout_s=int(config.get("StopTimeout") or 0),
         foreign=labels.get(LABEL_NAME) != name,
     )
 

@@ -77,6 +77,7 @@ def new_record(name: str, argv: tuple[str, ...], plan: Plan | None) -> state.Rec
         port=plan.port if plan else 0,
         base_url=plan.base_url if plan else "",
         restart=plan.native.restart if plan else "no",
+        stop_timeout_s=plan.stop_timeout_s if plan else 0,
         created=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
 

@@ -78,5 +78,6 @@ def seen(record: state.Record, life: Life, process: processes.Process | None = N
         out_of_memory=record.out_of_memory,
         stopped=record.stopped,
         restarts=record.restarts,
+        stop_timeout_s=record.stop_timeout_s,
         pid=process.pid if process else 0,
     )

@@ -43,6 +43,8 @@ class Seen:
     restarts: int = 0
     pid: int = 0
     image: str = ""
+    # From the request to stop to the kill, as it was launched; 0: not recorded.
+    stop_timeout_s: int = 0
     # True for a container or process of this name that dsv4 did not create.
     foreign: bool = False
 

@@ -51,6 +51,7 @@ class Record:
     out_of_memory: bool = False
     stopped: bool = False
     restarts: int = 0
+    stop_timeout_s: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

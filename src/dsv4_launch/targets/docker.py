@@ -51,6 +51,14 @@ def _options(plan: Plan) -> list[tuple[Word, ...]]:
         options.append((f"--shm-size={container.shm_size}",))
     if container.restart != "no":
         options.append((f"--restart={container.restart}",))
+    if not any(word.startswith("--stop-timeout") for word in container.options):
+        options.append((f"--stop-timeout={plan.stop_timeout_s}",))
+    if container.log_max_size:
+        options.append(("--log-driver=json-file",))
+        options += [
+            ("--log-opt", f"max-size={container.log_max_size}"),
+            ("--log-opt", f"max-file={container.log_files}"),
+        ]
     options += [("--ulimit", f"{name}={limit}") for name, limit in container.ulimits.items()]
     if container.network == "host":
         options.append(("--network=host",))

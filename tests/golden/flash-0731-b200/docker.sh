@@ -6,6 +6,10 @@ docker run \
   --gpus all \
   --ipc=host \
   --shm-size=128g \
+  --stop-timeout=90 \
+  --log-driver=json-file \
+  --log-opt max-size=100m \
+  --log-opt max-file=5 \
   -p 127.0.0.1:8000:8000 \
   -v "${HF_HOME:-$HOME/.cache/huggingface}:/root/.cache/huggingface" \
   -v "${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/caches/vllm-openai-v0.25.0-b200:/root/.cache/dsv4" \
@@ -19,7 +23,7 @@ docker run \
   --env HUMMING_CACHE_DIR=/root/.cache/dsv4/humming \
   --env CUDA_CACHE_PATH=/root/.cache/dsv4/cuda \
   --label dsv4.name=flash-0731-b200 \
-  --label dsv4.digest=e8ea84313b697206 \
+  --label dsv4.digest=15e39fb9f71e4e71 \
   --label "dsv4.user=$(id -un)" \
   --label 'dsv4.config={"container":{"ipc":"host","runtime":"nvidia","shm_size":"128g"},"engine":{"block_size":256,"compilation_config":{"cudagraph_mode":"FULL_AND_PIECEWISE","custom_ops":["all"]},"enable_auto_tool_choice":true,"gpu_memory_utilization":0.9,"indexer_cache_dtype":"fp4","kv_cache_dtype":"fp8","max_model_len":"auto","max_num_batched_tokens":8192,"max_num_seqs":256,"moe_backend":"deep_gemm_mega_moe","reasoning_parser":"deepseek_v4","speculative_config":{"method":"dspark","num_speculative_tokens":7},"tokenizer_mode":"deepseek_v4","tool_call_parser":"deepseek_v4"},"gpu":"b200","hub":{"offline":true},"model":"flash-0731","name":"flash-0731-b200","parallel":{"expert":true,"tensor":4},"server":{"host":"127.0.0.1","port":8000},"target":{"type":"docker"},"vllm":"0.25.0"}' \
   vllm/vllm-openai:v0.25.0 \
@@ -39,4 +43,5 @@ docker run \
   --enable-auto-tool-choice \
   --max-num-seqs 256 \
   --moe-backend deep_gemm_mega_moe \
-  --speculative-config '{"method":"dspark", "num_speculative_tokens":7}'
+  --speculative-config '{"method":"dspark", "num_speculative_tokens":7}' \
+  --shutdown-timeout 60

@@ -19,4 +19,5 @@ HF_HUB_OFFLINE=1 \
   --enable-auto-tool-choice \
   --max-num-seqs 256 \
   --moe-backend deep_gemm_mega_moe \
-  --speculative-config '{"method":"dspark", "num_speculative_tokens":7}'
+  --speculative-config '{"method":"dspark", "num_speculative_tokens":7}' \
+  --shutdown-timeout 60

@@ -6,6 +6,10 @@ docker run \
   --gpus all \
   --ipc=host \
   --shm-size=128g \
+  --stop-timeout=90 \
+  --log-driver=json-file \
+  --log-opt max-size=100m \
+  --log-opt max-file=5 \
   -p 127.0.0.1:8000:8000 \
   -v "${HF_HOME:-$HOME/.cache/huggingface}:/root/.cache/huggingface" \
   -v "${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/caches/vllm-openai-v0.33.0-b200:/root/.cache/dsv4" \
@@ -19,7 +23,7 @@ docker run \
   --env HUMMING_CACHE_DIR=/root/.cache/dsv4/humming \
   --env CUDA_CACHE_PATH=/root/.cache/dsv4/cuda \
   --label dsv4.name=flash-b200-0.33 \
-  --label dsv4.digest=9d755d0e1cc5b821 \
+  --label dsv4.digest=4221bbb1b2b112c5 \
   --label "dsv4.user=$(id -un)" \
   --label 'dsv4.config={"container":{"ipc":"host","runtime":"nvidia","shm_size":"128g"},"engine":{"block_size":256,"compilation_config":{"cudagraph_mode":"FULL_AND_PIECEWISE","custom_ops":["all"]},"default_chat_template_kwargs":{"thinking":false},"enable_auto_tool_choice":true,"gpu_memory_utilization":0.9,"indexer_cache_dtype":"fp4","kv_cache_dtype":"fp8","max_model_len":"auto","max_num_batched_tokens":16384,"max_num_seqs":1024,"reasoning_parser":"deepseek_v4","tokenizer_mode":"deepseek_v4","tool_call_parser":"deepseek_v4"},"gpu":"b200","hub":{"offline":true},"model":"flash","name":"flash-b200-0.33","parallel":{"expert":true,"tensor":4},"server":{"host":"127.0.0.1","port":8000},"target":{"type":"docker"},"vllm":"0.33.0"}' \
   vllm/vllm-openai:v0.33.0 \
@@ -38,4 +42,5 @@ docker run \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
   --max-num-seqs 1024 \
-  --default-chat-template-kwargs '{"thinking":false}'
+  --default-chat-template-kwargs '{"thinking":false}' \
+  --shutdown-timeout 60

@@ -18,4 +18,5 @@ HF_HUB_OFFLINE=1 \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
   --max-num-seqs 1024 \
-  --default-chat-template-kwargs '{"thinking":false}'
+  --default-chat-template-kwargs '{"thinking":false}' \
+  --shutdown-timeout 60

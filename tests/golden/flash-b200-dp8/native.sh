@@ -18,4 +18,5 @@ HF_HUB_OFFLINE=1 \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
   --max-num-seqs 256 \
-  --moe-backend deep_gemm_mega_moe
+  --moe-backend deep_gemm_mega_moe \
+  --shutdown-timeout 60

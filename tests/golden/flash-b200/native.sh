@@ -17,4 +17,5 @@ VLLM_ENGINE_READY_TIMEOUT_S=3600 \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
   --max-num-seqs 1024 \
-  --trust-remote-code
+  --trust-remote-code \
+  --shutdown-timeout 60

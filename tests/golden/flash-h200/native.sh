@@ -16,4 +16,5 @@ HF_HUB_OFFLINE=1 \
   --reasoning-parser deepseek_v4 \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
-  --max-num-seqs 512
+  --max-num-seqs 512 \
+  --shutdown-timeout 60

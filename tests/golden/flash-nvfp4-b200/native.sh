@@ -17,4 +17,5 @@ HF_HUB_OFFLINE=1 \
   --reasoning-parser deepseek_v4 \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
-  --max-num-seqs 1024
+  --max-num-seqs 1024 \
+  --shutdown-timeout 60

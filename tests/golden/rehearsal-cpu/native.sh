@@ -18,4 +18,5 @@ VLLM_ENGINE_READY_TIMEOUT_S=600 \
   --enable-auto-tool-choice \
   --max-num-seqs 1024 \
   --trust-remote-code \
-  --served-model-name deepseek-ai/DeepSeek-V4-Flash
+  --served-model-name deepseek-ai/DeepSeek-V4-Flash \
+  --shutdown-timeout 60

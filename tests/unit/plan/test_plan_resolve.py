@@ -13,6 +13,8 @@ from dsv4_launch.plan.types import Plan
 from dsv4_launch.targets import render
 from dsv4_launch.values import Ref, joined
 
+# Ours, after what the page and the config say: a stop lets running requests finish.
+DRAIN = ["--shutdown-timeout", "60"]
 SMALL = 'name: x\nmodel: flash\nvllm: "0.20.0"\ngpu: b200\n'
 
 
@@ -48,6 +50,7 @@ def test_the_default_config_gives_the_documented_arguments_flag_for_flag_and_in_
         "--enable-auto-tool-choice",
         "--max-num-seqs", "1024",
         "--trust-remote-code",
+        *DRAIN,
     ]  # fmt: skip
     assert plan.model.served == "deepseek-ai/DeepSeek-V4-Flash"
     assert plan.container.image == "vllm/vllm-openai:v0.20.0"
@@ -104,7 +107,7 @@ def test_what_a_config_leaves_open_is_filled_in_with_a_reason():
 def test_other_arguments_of_the_release_pass_in_the_order_of_the_config():
     plan = plan_of(SMALL, "engine={stream-interval: 4, kv_cache_dtype: fp8, seed: 7, enable_prefix_caching: false}")
     assert argv_of(plan) == [
-        "--kv-cache-dtype", "fp8", "--stream-interval", "4", "--seed", "7", "--no-enable-prefix-caching",
+        "--kv-cache-dtype", "fp8", "--stream-interval", "4", "--seed", "7", "--no-enable-prefix-caching", *DRAIN,
     ]  # fmt: skip
 
 
