@@ -1,7 +1,8 @@
 """Values that every layer shares: command words with placeholders, commands, and what a renderer returns.
 
-What only a host knows (its home folder, its user) is a tagged placeholder, never text: a shell prints it as a parameter
-expansion, JSON prints the tag, and a launch fills it in. A ``StrEnum`` would come back from JSON as a plain ``str``.
+What only a host knows (its home folder, its user, which GPUs are free) is a tagged placeholder, never text: a shell
+prints it as a parameter expansion, JSON prints the tag, and a launch fills it in. A ``StrEnum`` would come back from
+JSON as a plain ``str``.
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeAlias
 
-RefName = Literal["home", "hf_home", "dsv4_cache", "rehearsal_home", "user"]
+RefName = Literal["home", "hf_home", "dsv4_cache", "rehearsal_home", "user", "gpus", "cuda_devices"]
 
-# How a POSIX shell finds what the placeholder stands for. A launch must find the same: dsv4_launch.host.places.
+# How a POSIX shell finds what the placeholder stands for. A launch must find the same: dsv4_launch.host.places. GPUs
+# are the exception: where DSV4_GPUS names none, a shell takes all, and a launch those that are free
+# (dsv4_launch.checks.selection). CUDA stops reading at the first index that is not there: one text for any node.
 SHELL_FORMS: Mapping[RefName, str] = {
     "home": "$HOME",
     "hf_home": "${HF_HOME:-$HOME/.cache/huggingface}",
     "dsv4_cache": "${XDG_CACHE_HOME:-$HOME/.cache}/dsv4",
     "rehearsal_home": "${DSV4_REHEARSAL_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/rehearsal}",
     "user": "$(id -un)",
+    "gpus": "${DSV4_GPUS:-all}",
+    "cuda_devices": "${DSV4_GPUS:-${CUDA_VISIBLE_DEVICES:-0,1,2,3,4,5,6,7}}",
 }
 
 

@@ -59,14 +59,20 @@ class Context:
     @property
     def used(self) -> tuple[int, ...]:
         """Indices of the GPUs that will be used. A native server also obeys the caller's CUDA_VISIBLE_DEVICES."""
-        gpus, native = self.plan.gpus, self.facts.native
-        listed = native.visible_devices if native is not None and self.plan.target == "native" else None
+        gpus, listed = self.plan.gpus, self.listed
         if listed is None or gpus.visible != "all":
             return gpus.used
+        return listed[: gpus.count]
+
+    @property
+    def listed(self) -> tuple[int, ...] | None:
+        """Indices of the GPUs that the caller's CUDA_VISIBLE_DEVICES shows to a native server; None without one."""
+        native = self.facts.native
+        if native is None or native.visible_devices is None or self.plan.target != "native":
+            return None
         by_uuid = {gpu.uuid: gpu.index for gpu in self.facts.gpus or ()}
-        names = [name.strip() for name in listed.split(",") if name.strip()]
-        indices = [int(name) if name.isdigit() else by_uuid.get(name, -1) for name in names]
-        return tuple(indices[: gpus.count]) if len(indices) >= gpus.count else tuple(indices)
+        names = [name.strip() for name in native.visible_devices.split(",") if name.strip()]
+        return tuple(int(name) if re.fullmatch("[0-9]{1,4}", name) else by_uuid.get(name, -1) for name in names)
 
     @property
     def used_gpus(self) -> tuple[Gpu, ...]:

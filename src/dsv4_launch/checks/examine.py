@@ -20,6 +20,7 @@ from dsv4_launch.checks import (  # noqa: F401 - they register
     storage,
 )
 from dsv4_launch.checks.base import CHECKS, Check, Context, Finding, NotAsked, Severity, Unknown
+from dsv4_launch.checks.selection import placed
 from dsv4_launch.errors import Problem, UsageError
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan
@@ -62,7 +63,7 @@ def examine(plan: Plan, facts: HostFacts, skips: Mapping[str, str] | None = None
     ignored, and what requires it goes on. Errors: UsageError for a code that does not exist.
     """
     ignored = _expand(skips or {})
-    context = Context(plan, facts)
+    context = Context(placed(plan, facts), facts)
     results: dict[str, Result] = {}
     for one in _in_order(CHECKS):
         results[one.code] = _judge(one, context, ignored.get(one.code), results)

@@ -4,7 +4,8 @@ from collections import Counter
 
 from dsv4_launch.checks.base import Context, Finding, check, named, on_gpus
 from dsv4_launch.checks.container import ours_runs
-from dsv4_launch.checks.place import choose, setting
+from dsv4_launch.checks.place import setting
+from dsv4_launch.checks.selection import choose
 from dsv4_launch.facts import GpuProcess
 from dsv4_launch.plan.types import Plan
 

@@ -1,7 +1,8 @@
 """The GPUs' health: memory that is sound, clocks that are free, a driver that stays awake."""
 
 from dsv4_launch.checks.base import Context, Finding, check, named, on_gpus
-from dsv4_launch.checks.place import choose, setting
+from dsv4_launch.checks.place import setting
+from dsv4_launch.checks.selection import choose
 
 
 @check("GPU007", requires=("GPU002",), unread="warning", applies=on_gpus)

@@ -1,12 +1,8 @@
-"""Which GPUs of a node to take: free ones, near each other, and not a subset that is known to hang."""
-
-from collections.abc import Iterable
+"""Where the GPUs of a plan lie on the node: near each other, and no subset that is known to hang."""
 
 from dsv4_launch.checks.base import Context, Finding, check, named
-from dsv4_launch.facts import Gpu
+from dsv4_launch.checks.selection import SYMM_MEM, choose, hangs_on, is_free
 from dsv4_launch.plan.types import Plan
-
-SYMM_MEM = "VLLM_ALLREDUCE_USE_SYMM_MEM"
 
 
 def _several(plan: Plan) -> bool:
@@ -40,49 +36,24 @@ def no_subset_that_hangs(context: Context) -> Finding | None:
         return None
     count = len(context.known(context.facts.gpus, "gpus"))
     found = f"The server would see {len(visible(context))} of {count} GPUs of an NVLink fabric, where it can hang (D42)"
-    return Finding(found, f'set `env: {{{SYMM_MEM}: "0"}}`, or `gpus: all`')
+    first = [gpu.index for gpu in context.facts.gpus or ()][: context.plan.gpus.count]
+    held = [gpu.index for gpu in context.facts.gpus or () if gpu.index in first and not is_free(context.plan, gpu)]
+    other = f"free {named(held)} and set `gpus: all`" if held else "`gpus: all`"
+    return Finding(found, f'set `env: {{{SYMM_MEM}: "0"}}`, or {other}')
 
 
 def visible(context: Context) -> tuple[int, ...]:
     """Indices of the GPUs that the server will see, which may be more than it uses."""
     shown = context.plan.gpus.visible
-    if shown != "all":
-        return tuple(shown)
+    if isinstance(shown, tuple):
+        return shown
     native = context.facts.native
     if context.plan.target == "native" and native is not None and native.visible_devices is not None:
         return context.used
     return tuple(gpu.index for gpu in context.facts.gpus or ())
 
 
-def hangs_on(context: Context, shown: Iterable[int]) -> bool:
-    """Whether a server that sees these GPUs may hang in the rendezvous of symmetric memory."""
-    plan = context.plan
-    if plan.gpus.arch != "sm100" or plan.parallel.get("tensor", 1) < 2 or context.variable(SYMM_MEM) == "0":
-        return False
-    gpus = context.known(context.facts.gpus, "gpus")
-    if len(set(shown)) >= len(gpus):
-        return False
-    states = [context.known(gpu.fabric_state, f"gpus.{gpu.index}.fabric_state") for gpu in context.used_gpus]
-    return any(state != "not supported" for state in states)
-
-
 def setting(context: Context, chosen: tuple[int, ...]) -> str:
     """The words of a config that take these GPUs, with what they need so as not to hang."""
     others = f', with `env: {{{SYMM_MEM}: "0"}}`' if hangs_on(context, chosen) else ""
     return f"`gpus: {list(chosen)}`{others}"
-
-
-def choose(context: Context, avoid: Iterable[int] = ()) -> tuple[int, ...]:
-    """As many free GPUs of the plan's type as it needs, of one NUMA node where that has them; () when there are not."""
-    count, taken = context.plan.gpus.count, set(avoid)
-    free: list[Gpu] = [
-        gpu
-        for gpu in context.facts.gpus or ()
-        if gpu.name in context.plan.gpus.names and gpu.processes == () and gpu.index not in taken
-    ]
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for gpu in free:
-        groups.setdefault(gpu.numa_nodes or (), []).append(gpu.index)
-    near = next((group for group in groups.values() if len(group) >= count), None)
-    chosen = near if near is not None else [gpu.index for gpu in free]
-    return tuple(chosen[:count]) if len(chosen) >= count else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ def examine_host(
 ) -> int:
     """Judge a host for the config that ``wanted`` names (with overrides and target), print it, return the exit code."""
     from dsv4_launch.checks.examine import blocking, examine, parse_skips
+    from dsv4_launch.checks.selection import asked, select
     from dsv4_launch.cli.configs import load_config
     from dsv4_launch.plan.resolve import resolve
 
@@ -38,6 +40,7 @@ def examine_host(
         )
     skips = parse_skips(skip)
     plan = resolve(load_config(*wanted))
+    plan = plan if recorded else asked(plan, os.environ)
     facts = read_facts(recorded) if recorded else _look(plan, network=network)
     results = examine(plan, facts, skips)
     failed = blocking(results, recorded=recorded is not None)
@@ -53,6 +56,9 @@ def examine_host(
         show.envelope("doctor", exit_code, data, [result.problem() for result in failed])
         return exit_code
     _tell(plan, facts, results, failed, recorded)
+    gpus = select(plan, facts) if plan.gpus.visible == "auto" and plan.gpus.count and not failed else None
+    if gpus:
+        show.say(f"It would take GPUs {','.join(map(str, gpus))}")
     for path in (save, bundle):
         if path:
             show.note(f"Wrote {path}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dsv4_launch.cli import drivers, options, show, verdicts
 from dsv4_launch.cli.fact_files import read_facts
 from dsv4_launch.errors import ServerError
-from dsv4_launch.values import fill, to_data
+from dsv4_launch.values import fill, shell_word, to_data
 
 if TYPE_CHECKING:
     from dsv4_launch.facts import HostFacts, Request
@@ -132,6 +132,8 @@ def _tell(plan: Plan, outcome: Outcome) -> None:
         show.say(f"{name} is ready after {clock_text(outcome.seconds)}.")
     model = outcome.models[0] if outcome.models else plan.served_model_names[0]
     show.say(f"  endpoint  {url}")
+    if outcome.gpus:
+        show.say(f"  gpus      {','.join(map(str, outcome.gpus))}")
     show.say(f"  model     {model}")
     show.say(f"  try       {curl(url, model, plan.api_key_env)}")
     if plan.host.startswith("127.") or plan.host in ("localhost", "::1"):
@@ -165,8 +167,11 @@ def _tell_dry(found: DryRun) -> None:
             show.say(verdicts.line(result))
     for thing in found.fetches:
         show.say(f"would fetch: {thing}")
+    if found.gpus:
+        show.say(f"would take: GPUs {','.join(map(str, found.gpus))}")
     words = [word if isinstance(word, str) else fill(word, {}) for word in found.argv]
-    show.say(f"would run: {shlex.join(words)}")
+    settings = [f"{name}={shell_word(value)} " for name, value in found.env.items()]
+    show.say(f"would run: {''.join(settings)}{shlex.join(words)}")
 
 
 def _probe(request: Request) -> HostFacts:

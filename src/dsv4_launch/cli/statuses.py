@@ -192,6 +192,8 @@ def _tell(one: Status) -> None:
     show.say(f"  {one.target}, since {since[:19]}Z{by}" + (f", restarted {one.restarts} times" if one.restarts else ""))
     if one.state in ("ready", "starting") and one.base_url:
         show.say(f"  endpoint  {one.base_url}/v1" + (f" ({', '.join(one.models)})" if one.models else ""))
+    if one.gpus:
+        show.say(show.clean(f"  gpus      {one.gpus}"))
     if one.drift:
         show.say(show.clean(f"  drift     {one.drift}"))
 

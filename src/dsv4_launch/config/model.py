@@ -258,9 +258,10 @@ class LaunchConfig(Strict):
         None, description='vLLM release, quoted: "0.20.0". May be left out when container.image has it in its tag.'
     )
     gpu: str = Field(description="GPU type by catalog key (b200, h200, …), or cpu for a rehearsal.")
-    gpus: Literal["all"] | tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
+    gpus: Literal["all", "auto"] | tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
         "all",
-        description="GPUs to use: all, or a list of indices.",
+        description="GPUs to use: all (the server takes the first ones), auto (the launch takes free ones, near each "
+        "other), or a list of indices.",
     )
     parallel: Parallel = Field(default_factory=Parallel, description="Parallel layout.")
     engine: Engine = Field(default_factory=Engine, description="vLLM engine arguments.")

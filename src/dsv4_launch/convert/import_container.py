@@ -11,6 +11,8 @@ from dsv4_launch.convert.imported import Draft
 from dsv4_launch.convert.launch import Launch, Option, Variable
 from dsv4_launch.convert.words import Span
 from dsv4_launch.plan.binds import looks_like_a_secret
+from dsv4_launch.plan.types import LABEL_GPUS
+from dsv4_launch.values import SHELL_FORMS
 
 _WEIGHTS = "/root/.cache/huggingface"
 _CACHES = "/root/.cache/dsv4"
@@ -191,6 +193,9 @@ def gpus_of(launch: Launch, draft: Draft) -> None:
     if option is None or option.opaque:
         return
     value = (option.value or "").strip("'\"")
+    if any((label.value or "").startswith(f"{LABEL_GPUS}=") for label in launch.all("label")):
+        draft.put("", "gpus", "auto", option.span)  # a launch of ours chose them
+        return
     devices = re.fullmatch(r"device=(\d+(?:,\d+)*)", value)
     if devices:
         draft.put("", "gpus", [int(n) for n in devices.group(1).split(",")], option.span)
@@ -202,7 +207,6 @@ def gpus_of(launch: Launch, draft: Draft) -> None:
 
 def import_environment(launch: Launch, draft: Draft) -> None:
     """Variables in their order; those that a launch of ours sets anyway are left out, secrets go by name."""
-    generated = _generated(draft, contained=launch.contained)
     plain: list[Variable] = []
     passed: list[tuple[str, Span]] = []
     for variable in _last(launch.variables):
@@ -219,10 +223,13 @@ def import_environment(launch: Launch, draft: Draft) -> None:
                 )
         elif name == "CUDA_VISIBLE_DEVICES" and not launch.contained and re.fullmatch(r"\d+(,\d+)*", value):
             draft.put("", "gpus", [int(n) for n in value.split(",")], variable.span)
+        elif name == "CUDA_VISIBLE_DEVICES" and not launch.contained and value == SHELL_FORMS["cuda_devices"]:
+            draft.put("", "gpus", "auto", variable.span)
         elif variable.opaque and "$" in value:
             draft.say("lost", f"{name}={value}: only the shell that runs it knows the value", variable.span)
         else:
             plain.append(variable)
+    generated = _generated(draft, contained=launch.contained)
     while plain and generated.get(plain[-1].name) in ("", plain[-1].value):
         variable = plain.pop()
         _timeout(variable, draft)
@@ -247,6 +254,8 @@ def _generated(draft: Draft, *, contained: bool) -> dict[str, str]:
     found = {_TIMEOUT: ""}
     if contained and draft.get("container", "caches"):
         found |= {cache.variable: f"{_CACHES}/{cache.directory}" for cache in caches()}
+    if not contained and draft.get("", "gpus"):
+        found["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     return found
 
 

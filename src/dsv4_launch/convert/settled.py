@@ -61,7 +61,8 @@ def settings_of(imported: Imported) -> dict[str, Setting]:
         if isinstance(values, Mapping) and table in ("parallel", "engine", "server", "container", "start", "env"):
             found |= {f"{table}.{name}": value for name, value in values.items()}
     if "gpus" in imported.data:
-        found["gpus"] = tuple(imported.data["gpus"])
+        named = imported.data["gpus"]
+        found["gpus"] = tuple(named) if isinstance(named, list) else named
     if "server.host" not in found and "container" in imported.data:
         found["server.host"] = "127.0.0.1"  # nothing is published
     return {path: Setting(value, "", "", explicit=True) for path, value in found.items()}

@@ -61,9 +61,14 @@ def environment(config: LaunchConfig, settled: Settings, where: Where) -> tuple[
             found.setdefault(
                 cache.variable, Variable(cache.variable, f"{_CACHES}/{cache.directory}", cache.why, cache.source)
             )
-    if config.target.type == "native" and isinstance(config.gpus, tuple):
-        visible = ",".join(map(str, config.gpus))
-        found["CUDA_VISIBLE_DEVICES"] = Variable("CUDA_VISIBLE_DEVICES", visible, "the config's gpus", where(("gpus",)))
+    gpus = settled["gpus"].value
+    if config.target.type == "native" and gpus != "all":
+        visible: Word = Ref("cuda_devices") if gpus == "auto" else ",".join(map(str, gpus))
+        source = where(("gpus",))
+        # CUDA numbers GPUs by speed unless told otherwise, NVML and everything here by their place on the bus.
+        why = "so that CUDA numbers the GPUs as NVML does"
+        found.setdefault("CUDA_DEVICE_ORDER", Variable("CUDA_DEVICE_ORDER", "PCI_BUS_ID", why, source))
+        found["CUDA_VISIBLE_DEVICES"] = Variable("CUDA_VISIBLE_DEVICES", visible, "the config's gpus", source)
     if config.server.api_key_env:
         why = "the API key, by name: vLLM reads it from its environment, never from a command line"
         found["VLLM_API_KEY"] = Variable(

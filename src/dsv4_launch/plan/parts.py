@@ -55,7 +55,7 @@ def gpu_count(settled: Settings) -> int:
     return count
 
 
-def gpus_of(config: LaunchConfig, known: Known, settled: Settings) -> PlannedGpus:
+def gpus_of(known: Known, settled: Settings) -> PlannedGpus:
     gpu = known.gpu
     # 0.92 is vLLM's own default (vllm 0.20.0 config/cache.py:66).
     utilization = settled.get("engine.gpu_memory_utilization", Setting(0.92, "", "")).value
@@ -63,7 +63,7 @@ def gpus_of(config: LaunchConfig, known: Known, settled: Settings) -> PlannedGpu
         key=gpu.key,
         names=gpu.names,
         count=0 if gpu.arch == "cpu" else gpu_count(settled),
-        visible=config.gpus,
+        visible=settled["gpus"].value,
         memory_mib=gpu.memory_mib,
         compute_capability=gpu.compute_capability,
         arch=gpu.arch,

@@ -27,7 +27,7 @@ def recheck(plan: Plan) -> tuple[Problem, ...]:
         of += [n] * len(argument.argv)
     table = flag_table(nearest_release(plan.vllm, versions())[0])
     parsed = parse(words, table)
-    seen = gpus()[plan.gpus.key].gpus_per_node if plan.gpus.visible == "all" else len(plan.gpus.visible)
+    seen = len(plan.gpus.visible) if isinstance(plan.gpus.visible, tuple) else gpus()[plan.gpus.key].gpus_per_node
     lifted = {v.name for v in plan.environment if v.value not in (None, "", "0")}
     found = []
     for refusal in (*parsed.refusals, *check(parsed, table, seen)):

@@ -77,7 +77,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
         vllm=known.version,
         stack=stack_of(config, known),
         model=model,
-        gpus=gpus_of(config, known, settled),
+        gpus=gpus_of(known, settled),
         parallel={name: int(settled[f"parallel.{name}"].value) for name in ("tensor", "data", "pipeline", "expert")},
         arguments=found,
         environment=environment(config, settled, where),

@@ -14,6 +14,9 @@ from typing import Any, Literal
 from dsv4_launch.errors import InputError
 from dsv4_launch.values import Word, canonical_json, frozen
 
+# The label of a container that says which GPUs its launch chose (`gpus: auto`).
+LABEL_GPUS = "dsv4.gpus"
+
 
 @dataclass(frozen=True, slots=True)
 class Argument:
@@ -77,12 +80,15 @@ class PlannedModel:
 
 @dataclass(frozen=True, slots=True)
 class PlannedGpus:
-    """The GPUs that the plan needs. ``names`` are NVML's exact names; ``count`` GPUs are used, of ``visible``."""
+    """The GPUs that the plan needs. ``names`` are NVML's exact names; ``count`` GPUs are used, of ``visible``.
+
+    "auto": which ones is decided where it is launched, by what is free there.
+    """
 
     key: str
     names: tuple[str, ...]
     count: int
-    visible: Literal["all"] | tuple[int, ...]
+    visible: Literal["all", "auto"] | tuple[int, ...]
     memory_mib: int
     compute_capability: str
     arch: str
@@ -91,7 +97,7 @@ class PlannedGpus:
     @property
     def used(self) -> tuple[int, ...]:
         """Indices of the GPUs that vLLM will take: the first ``count`` of the visible ones."""
-        return tuple(range(self.count)) if self.visible == "all" else self.visible[: self.count]
+        return self.visible[: self.count] if isinstance(self.visible, tuple) else tuple(range(self.count))
 
 
 @dataclass(frozen=True, slots=True)

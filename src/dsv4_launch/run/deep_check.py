@@ -118,7 +118,7 @@ def simulated(plan: Plan) -> dict[str, Any]:
     """The GPUs that the plan's server would see."""
     gpu = gpus()[plan.gpus.key]
     seen = plan.gpus.visible
-    count = (gpu.gpus_per_node or plan.gpus.count) if seen == "all" else len(seen)
+    count = len(seen) if isinstance(seen, tuple) else (gpu.gpus_per_node or plan.gpus.count)
     capability = [int(part) for part in plan.gpus.compute_capability.split(".")]
     return {"name": gpu.names[0], "capability": capability, "memory_mib": gpu.memory_mib, "count": count}
 

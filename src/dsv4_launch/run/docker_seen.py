@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from dsv4_launch.plan.types import LABEL_GPUS
 from dsv4_launch.run.service import Life, Seen
 from dsv4_launch.targets.docker import CONTAINER_PORT, LABEL_CONFIG, LABEL_DIGEST, LABEL_NAME, LABEL_USER
 
@@ -49,6 +50,7 @@ def seen(data: Mapping[str, Any]) -> Seen:
         pid=int(state.get("Pid") or 0),
         image=config.get("Image", ""),
         stop_timeout_s=int(config.get("StopTimeout") or 0),
+        gpus=labels.get(LABEL_GPUS, ""),
         foreign=labels.get(LABEL_NAME) != name,
     )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from dsv4_launch.checks.examine import Result, blocking, examine, warnings
 from dsv4_launch.checks.request import request_for
+from dsv4_launch.checks.selection import asked, gpu_places
 from dsv4_launch.errors import Dsv4Error, HostError, Interrupted, Problem, ServerError
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan
@@ -18,7 +20,7 @@ from dsv4_launch.run.progress import Progress
 from dsv4_launch.run.readiness import Ready, wait_until_ready
 from dsv4_launch.run.service import Driver, digest_of
 from dsv4_launch.run.world import DryRun, Options, Outcome, World, api_key
-from dsv4_launch.values import Rendered
+from dsv4_launch.values import SHELL_FORMS, Rendered
 
 # What never was ready has no requests to finish.
 STOP_UNREADY_S = 5.0
@@ -35,15 +37,19 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
         ready = already(plan, digest, world, progress)
         if ready is not None:
             return ready
-        checks, facts = judge(plan, world, options.skips, progress)
+        wanted = asked(plan, world.environ)
+        checks, facts = judge(wanted, world, options.skips, progress)
         problems = [result.problem() for result in blocking(checks)]
         if problems:
             raise HostError(*problems)
+        gpus = chosen(plan, wanted, facts)
         fetch(plan, facts, world, progress, pull=options.pull)
     except KeyboardInterrupt:
         progress.close()
         raise Interrupted(f"Interrupted before {plan.name} was launched; nothing was started.") from None
-    _create(plan, rendered, world, progress)
+    if gpus:
+        progress.say(f"GPUs {','.join(map(str, gpus))} of {len(facts.gpus or ())} are taken")
+    _create(plan, rendered, replace(world, places={**world.places, **gpu_places(wanted, facts)}), progress)
     up = Ready(0.0, plan.served_model_names) if options.detach else _await(plan, world, options, progress)
     return Outcome(
         state="detached" if options.detach else "ready",
@@ -53,6 +59,7 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
         models=up.models or plan.served_model_names,
         digest=digest,
         seconds=round(up.seconds, 1),
+        gpus=gpus,
         checks=checks,
         skipped=dict(options.skips),
     )
@@ -61,9 +68,21 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
 def dry_run(plan: Plan, rendered: Rendered, world: World, options: Options) -> DryRun:
     """Everything up to the launch, with nothing changed: no pull, no create."""
     facts = world.probe(request_for(plan, world.places))
-    checks = examine(plan, facts, options.skips)
-    argv = rendered.command.fill(world.places).argv
-    return DryRun(plan.name, digest_of(plan, rendered), checks, missing(plan, facts), argv)
+    wanted = plan if facts.origin != "probed" else asked(plan, world.environ)
+    checks = examine(wanted, facts, options.skips)
+    seen = plan.gpus.visible != "auto" or facts.gpus is not None
+    # Where nobody could look at the GPUs, the words hold what a shell would put there.
+    places = gpu_places(wanted, facts) if seen else SHELL_FORMS
+    command = rendered.command.fill({**places, **world.places})
+    gpus = chosen(plan, wanted, facts) if seen else ()
+    return DryRun(plan.name, digest_of(plan, rendered), checks, missing(plan, facts), command.argv, command.env, gpus)
+
+
+def chosen(plan: Plan, wanted: Plan, facts: HostFacts) -> tuple[int, ...]:
+    """The GPUs that this launch chooses; none where the config names them. ``wanted``: as the caller asked."""
+    if plan.gpus.visible != "auto" or not plan.gpus.count:
+        return ()
+    return tuple(int(index) for index in gpu_places(wanted, facts)["gpus"].split(",") if index)
 
 
 def judge(

@@ -66,7 +66,7 @@ def variables(command: Command, environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def new_record(name: str, argv: tuple[str, ...], plan: Plan | None) -> state.Record:
+def new_record(name: str, argv: tuple[str, ...], plan: Plan | None, gpus: str = "") -> state.Record:
     """The record of a service that is about to be launched."""
     return state.Record(
         name=name,
@@ -78,6 +78,7 @@ def new_record(name: str, argv: tuple[str, ...], plan: Plan | None) -> state.Rec
         base_url=plan.base_url if plan else "",
         restart=plan.native.restart if plan else "no",
         stop_timeout_s=plan.stop_timeout_s if plan else 0,
+        gpus=gpus,
         created=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
 

@@ -79,5 +79,6 @@ def seen(record: state.Record, life: Life, process: processes.Process | None = N
         stopped=record.stopped,
         restarts=record.restarts,
         stop_timeout_s=record.stop_timeout_s,
+        gpus=record.gpus,
         pid=process.pid if process else 0,
     )

@@ -63,7 +63,8 @@ class NativeDriver:
         lock = _hold(folder)
         try:
             native_launch.make_room(folder)
-            record = native_launch.new_record(name, (program, *map(str, command.argv[1:])), plan)
+            chosen = str(command.env.get("CUDA_VISIBLE_DEVICES", ""))
+            record = native_launch.new_record(name, (program, *map(str, command.argv[1:])), plan, chosen)
             native_launch.hand_over(folder, record, extra, environ, lock)
         finally:
             os.close(lock)

@@ -24,6 +24,7 @@ class Seen:
 
     ``digest`` and ``config`` say what was launched; ``exit_code`` and ``error`` are set once it has exited. ``stopped``
     is true when the exit was asked for (``dsv4 stop``). Times are ISO 8601 UTC.
+    ``gpus``: indices of those that its launch chose, as "4,5,6,7"; "" where the config says.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Seen:
     image: str = ""
     # From the request to stop to the kill, as it was launched; 0: not recorded.
     stop_timeout_s: int = 0
+    gpus: str = ""
     # True for a container or process of this name that dsv4 did not create.
     foreign: bool = False
 

@@ -30,7 +30,10 @@ _FOLDER_MODE, _FILE_MODE = 0o2750, 0o640
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What ``service.json`` says. Times are ISO 8601 UTC; ``server`` and ``supervisor`` outlive no reboot."""
+    """What ``service.json`` says. Times are ISO 8601 UTC; ``server`` and ``supervisor`` outlive no reboot.
+
+    ``gpus``: the indices of those that the server was shown, where the launch named them.
+    """
 
     name: str
     digest: str
@@ -52,6 +55,7 @@ class Record:
     stopped: bool = False
     restarts: int = 0
     stop_timeout_s: int = 0
+    gpus: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

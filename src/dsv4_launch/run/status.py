@@ -42,6 +42,7 @@ class Status:
     digest: str = ""
     image: str = ""
     pid: int = 0
+    gpus: str = ""
 
 
 def judge(found: Seen, answer: Answer | None, stage: Stage, drift: str = "") -> Status:
@@ -65,6 +66,7 @@ def judge(found: Seen, answer: Answer | None, stage: Stage, drift: str = "") -> 
         digest=found.digest,
         image=found.image,
         pid=found.pid,
+        gpus=found.gpus,
     )
 
 

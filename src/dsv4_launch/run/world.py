@@ -40,7 +40,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a launch ended well. ``state``: it was launched now, runs already, or was launched and not waited for."""
+    """How a launch ended well. ``state``: it was launched now, runs already, or was launched and not waited for.
+
+    ``gpus``: those that the server was shown, where the launch chose them (`gpus: auto`).
+    """
 
     state: Literal["ready", "already-ready", "detached"]
     name: str
@@ -49,19 +52,25 @@ class Outcome:
     models: tuple[str, ...]
     digest: str
     seconds: float = 0.0
+    gpus: tuple[int, ...] = ()
     checks: tuple[Result, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What a dry run found: every check, what would be fetched, and the words that would be run."""
+    """What a dry run found: every check, what would be fetched, and the words that would be run.
+
+    ``gpus``: those that a launch would choose (`gpus: auto`; none where nobody could look).
+    """
 
     name: str
     digest: str
     checks: tuple[Result, ...]
     fetches: tuple[str, ...]
     argv: tuple[Word, ...]
+    env: Mapping[str, Word] = field(default_factory=dict)
+    gpus: tuple[int, ...] = ()
 
 
 def api_key(plan: Plan, environ: Mapping[str, str]) -> str:

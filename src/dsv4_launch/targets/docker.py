@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsv4_launch.plan.types import Bind, Plan
+from dsv4_launch.plan.types import LABEL_GPUS, Bind, Plan
 from dsv4_launch.targets.base import Target, plan_digest
 from dsv4_launch.values import Command, Ref, Rendered, Word, canonical_json, joined
 
@@ -30,6 +30,8 @@ def render(plan: Plan) -> Rendered:
         ("--label", joined(f"{LABEL_USER}=", Ref("user"))),
         ("--label", f"{LABEL_CONFIG}={config}"),
     ]
+    if plan.gpus.count and plan.gpus.visible == "auto":
+        labels.append(("--label", joined(f"{LABEL_GPUS}=", Ref("gpus"))))
     words: list[Word] = ["docker", "run"]
     breaks: list[int] = []
     for group in [*options, *labels, *tail]:
@@ -76,11 +78,12 @@ def _options(plan: Plan) -> list[tuple[Word, ...]]:
     return options
 
 
-def _gpus(plan: Plan) -> str:
+def _gpus(plan: Plan) -> Word:
     if plan.gpus.visible == "all":
         return "all"
     # docker reads this value as CSV: the quotes belong to it.
-    return f'"device={",".join(map(str, plan.gpus.visible))}"'
+    devices = Ref("gpus") if plan.gpus.visible == "auto" else ",".join(map(str, plan.gpus.visible))
+    return joined('"device=', devices, '"')
 
 
 def _published(host: str) -> str:

@@ -11,7 +11,8 @@ from dsv4_launch.checks.base import Context
 from dsv4_launch.checks.driver import same_device
 from dsv4_launch.checks.examine import blocking, examine
 from dsv4_launch.checks.image import holds
-from dsv4_launch.checks.place import choose, hangs_on, setting
+from dsv4_launch.checks.place import setting
+from dsv4_launch.checks.selection import choose, hangs_on
 from dsv4_launch.facts import HostFacts
 
 BUSY = [{"pid": 9, "name": "train", "used_mib": 170000}]

@@ -167,7 +167,7 @@ def configs(draw) -> LaunchConfig:
         ),
         "vllm": draw(st.sampled_from(["0.20.0", "0.33.0", "0.20.1rc1.dev144+gabc"])),
         "gpu": "b200",
-        "gpus": draw(st.one_of(st.just("all"), st.lists(st.integers(0, 7), min_size=1, max_size=4).map(tuple))),
+        "gpus": draw(st.sampled_from(["all", "auto"]) | st.lists(st.integers(0, 7), min_size=1, max_size=4).map(tuple)),
         "parallel": {"tensor": draw(st.integers(1, 8)), "expert": draw(st.booleans())},
         "engine": draw(
             st.fixed_dictionaries(

@@ -114,7 +114,7 @@ configs = st.fixed_dictionaries(
         ),
     },
     optional={
-        "gpus": st.sampled_from(["all", [0, 1, 2, 3, 4, 5, 6, 7]]),
+        "gpus": st.sampled_from(["all", "auto", [0, 1, 2, 3, 4, 5, 6, 7]]),
         "env": st.dictionaries(
             st.one_of(
                 env_name, st.sampled_from(["VLLM_ENGINE_READY_TIMEOUT_S", "TRITON_CACHE_DIR", "VLLM_CACHE_ROOT"])

@@ -69,6 +69,29 @@ def test_chosen_gpus_are_one_quoted_csv_value():
     assert value_of(words(plan_of("gpus=[4, 5, 6, 7]")), "--gpus") == '"device=4,5,6,7"'
 
 
+def test_gpus_that_the_launch_chooses_are_a_placeholder_that_a_shell_can_paste():
+    rendered = render(plan_of("gpus=auto"))
+    assert value_of([fill(w, {**PLACES, "gpus": "4,5,6,7"}) for w in rendered.command.argv], "--gpus") == (
+        '"device=4,5,6,7"'
+    )
+    assert '--gpus "\\"device=${DSV4_GPUS:-all}\\""' in shell.oneline(rendered)
+    native = render(plan_of("gpus=auto", target="native"))
+    assert shell.oneline(native).startswith(
+        "VLLM_ENGINE_READY_TIMEOUT_S=3600 CUDA_DEVICE_ORDER=PCI_BUS_ID "
+        'CUDA_VISIBLE_DEVICES="${DSV4_GPUS:-${CUDA_VISIBLE_DEVICES:-0,1,2,3,4,5,6,7}}" vllm serve'
+    )
+
+
+def test_which_gpus_a_launch_chose_is_a_label_and_not_part_of_the_digest():
+    argv = render(plan_of("gpus=auto")).command.argv
+    assert render(plan_of("gpus=auto")) == render(plan_of("gpus=auto"))
+    filled = [[fill(word, {**PLACES, "gpus": gpus}) for word in argv] for gpus in ("0,1,2,3", "4,5,6,7")]
+    digests = {next(word for word in words if word.startswith("dsv4.digest=")) for words in filled}
+    assert len(digests) == 1
+    assert "dsv4.gpus=4,5,6,7" in filled[1]
+    assert not any("dsv4.gpus" in word for word in words(plan_of("gpus=[4, 5, 6, 7]")))
+
+
 def test_other_container_options_are_rendered():
     argv = words(
         plan_of(
@@ -117,7 +140,7 @@ def test_native_has_host_port_and_its_environment_in_front():
     )  # fmt: skip
     assert rendered.command.env["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
     assert shell.oneline(rendered).startswith(
-        "VLLM_ENGINE_READY_TIMEOUT_S=3600 CUDA_VISIBLE_DEVICES=0,1,2,3 vllm serve"
+        "VLLM_ENGINE_READY_TIMEOUT_S=3600 CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES=0,1,2,3 vllm serve"
     )
 
 
