@@ -49,8 +49,8 @@ def test(
 
     if name is not None and url is not None:
         raise UsageError("A deployment and --url exclude each other.", where="dsv4 smoke")
-    server = _Server(_checked(url), "") if url is not None else _deployment(name or _DEFAULT, target)
-    key = _key(key_env or server.key_env)
+    server = _Server(checked_url(url), "") if url is not None else _deployment(name or _DEFAULT, target)
+    key = key_value(key_env or server.key_env)
     wanted = replace(
         wanted, model=wanted.model or server.model, random=server.random if wanted.random is None else wanted.random
     )
@@ -89,7 +89,7 @@ def parse_skips(words: Iterable[str]) -> Mapping[str, str]:
     return skips
 
 
-def _checked(url: str) -> str:
+def checked_url(url: str) -> str:
     """The base URL without ``/v1``. Raises UsageError."""
     try:
         parts = urlsplit(url)
@@ -121,7 +121,8 @@ def _deployment(name: str, target: str | None) -> _Server:
     )
 
 
-def _key(variable: str) -> str:
+def key_value(variable: str) -> str:
+    """The key in a variable ("" for no variable). Raises HostError when the variable is not set."""
     if not variable:
         return ""
     if not os.environ.get(variable):

@@ -334,11 +334,11 @@ def test_urls_that_are_no_servers(url: str) -> None:
     from dsv4_launch.cli import smoking
 
     with pytest.raises(UsageError):
-        smoking._checked(url)
+        smoking.checked_url(url)
 
 
 def test_urls_with_and_without_v1_are_one() -> None:
     from dsv4_launch.cli import smoking
 
     for url in ("http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"):
-        assert smoking._checked(url) == "http://h:1"
+        assert smoking.checked_url(url) == "http://h:1"

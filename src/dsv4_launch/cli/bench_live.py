@@ -1,0 +1,167 @@
+"""The live table of a sweep: what was measured, how far the present point is, and how long the rest will take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dsv4_launch.cli import show
+from dsv4_launch.run.progress import PLAIN_EVERY_S, clock_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dsv4_launch.bench.point import Latency, Point
+    from dsv4_launch.bench.results import Planned, Side
+    from dsv4_launch.run.bench_point import Phase
+    from dsv4_launch.run.bench_store import Measured
+
+HEADS = ("conc", "run", "done", "fail", "req/s", "out tok/s", "tok/s", "TTFT ms", "p95", "ITL ms", "p95", "limit")
+
+
+def row(key: str, point: Point | None, side: Side | None) -> tuple[str, ...]:
+    """One measured point as cells of the table; medians, then the 95th percentiles."""
+    concurrency, _, repeat = key.removeprefix("c").partition("-r")
+    first = (str(int(concurrency)), repeat)
+    if point is None or not point.completed:
+        gone = ("-" if point is None else "0", "-" if point is None else str(point.failed))
+        return (*first, *gone, *("-",) * 7, side.status if side is not None else "")
+    limit = {"client": "client!", "server": "server", "unknown": "?"}[side.client.verdict] if side is not None else "?"
+    return (
+        *first,
+        str(point.completed),
+        str(point.failed),
+        f"{point.request_throughput:.2f}",
+        f"{point.output_throughput:.0f}",
+        f"{point.total_throughput:.0f}",
+        *_pair(point.ttft),
+        *_pair(point.itl),
+        limit,
+    )
+
+
+def _pair(latency: Latency | None) -> tuple[str, str]:
+    if latency is None:
+        return "-", "-"
+    return tuple("-" if value is None else f"{value:.1f}" for value in (latency.median, latency.p95))  # type: ignore[return-value]
+
+
+def line(cells: Sequence[str]) -> str:
+    """Cells in columns, for a log."""
+    return " ".join(cell.rjust(width) for cell, width in zip(cells, (5, 3, 6, 5, 8, 9, 9, 9, 9, 8, 8, 8), strict=True))
+
+
+def left_text(eta_s: float | None) -> str:
+    """``about 12:00 left``, or nothing."""
+    return "" if eta_s is None else f"about {clock_text(eta_s)} left"
+
+
+class PlainLive:
+    """A line for each point that is over, and now and then one that says how far the present one is."""
+
+    def __init__(self, write: Callable[[str], None] = show.note, clock: Callable[[], float] = time.monotonic) -> None:
+        self._write, self._clock = write, clock
+        self._said_s, self._phase, self._number, self._all = 0.0, "", 0, 0
+
+    def planned(self, todo: Sequence[Planned], done: Sequence[Measured], eta_s: float | None) -> None:
+        """What is left."""
+        self._all = len(todo)
+        before = sum(1 for one in done if one.side is not None)
+        self._write(
+            " ".join(filter(None, (f"{len(todo)} points to measure, {before} measured before", left_text(eta_s))))
+        )
+        self._write(line(HEADS))
+
+    def point(self, planned: Planned, phase: Phase, done: int, total: int) -> None:
+        """A line when the phase is new or the last line is old."""
+        now_s = self._clock()
+        if phase == self._phase and now_s - self._said_s < PLAIN_EVERY_S:
+            return
+        self._phase, self._said_s = phase, now_s
+        self._write(f"  {planned.key}: {phase} {done}/{total}")
+
+    def measured(self, planned: Planned, side: Side, point: Point | None, eta_s: float | None) -> None:
+        """The point's row."""
+        self._number, self._phase = self._number + 1, ""
+        self._write(line(row(planned.key, point, side)))
+        for text in (side.why, *(f"the client was the limit: {why}" for why in side.client.why), *side.notes):
+            if text:
+                self._write(f"  {show.clean(text)}")
+        if eta_s is not None and self._number < self._all:
+            self._write(f"  {self._number} of {self._all} points, {left_text(eta_s)}")
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._write(show.clean(text))
+
+    def close(self) -> None:
+        """Nothing moves here."""
+
+
+class Table:
+    """A table at the foot of a terminal that fills up, with a bar below it."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock = console, clock
+        self._rows: list[tuple[str, ...]] = []
+        self._live: Any = None
+        self._now: tuple[str, str, int, int] = ("", "", 0, 0)
+        self._done = self._all = 0
+        self._eta_s: float | None = None
+        self._eta_at_s = 0.0
+
+    def planned(self, todo: Sequence[Planned], done: Sequence[Measured], eta_s: float | None) -> None:
+        """Begin, with the rows that are there already."""
+        from rich.live import Live
+
+        self._rows = [row(one.planned.key, one.point, one.side) for one in done if one.side is not None]
+        self._done, self._all = 0, len(todo)
+        self._eta_s, self._eta_at_s = eta_s, self._clock()
+        self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def point(self, planned: Planned, phase: Phase, done: int, total: int) -> None:
+        """How far the present point is."""
+        self._now = (planned.key, phase, done, total)
+
+    def measured(self, planned: Planned, side: Side, point: Point | None, eta_s: float | None) -> None:
+        """One more row."""
+        self._rows.append(row(planned.key, point, side))
+        self._done, self._eta_s, self._eta_at_s = self._done + 1, eta_s, self._clock()
+        for why in side.client.why:
+            self.say(f"{planned.key}: the client was the limit: {why}")
+        for text in (side.why, *side.notes):
+            if text:
+                self.say(f"{planned.key}: {text}")
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the table."""
+        from rich.text import Text
+
+        self._console.print(Text(show.clean(text)))
+
+    def close(self) -> None:
+        """Take it away; the results are printed by whoever has them."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _draw(self) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(box=None, pad_edge=False, header_style="bold")
+        for head in HEADS:
+            table.add_column(head, justify="right", no_wrap=True)
+        room = max(4, self._console.height - 6)
+        for cells in self._rows[-room:]:
+            table.add_row(*cells, style="yellow" if cells[-1] == "client!" else None)
+        key, phase, done, total = self._now
+        share = (self._done + (done / total if total and phase == "measuring" else 0)) / max(1, self._all)
+        eta_s = None if self._eta_s is None else max(0.0, self._eta_s - (self._clock() - self._eta_at_s))
+        words = filter(None, (f"point {self._done + 1} of {self._all}", key, phase, f"{done}/{total}" if total else ""))
+        text = Text("  ".join((*words, left_text(eta_s))))
+        return Group(table, ProgressBar(total=1.0, completed=share, width=min(60, self._console.width)), text)

@@ -1,0 +1,72 @@
+"""Runs vLLM's own command line and watches its event loop; it runs inside the environment or image that has vLLM.
+
+    python bench_client.py WATCH.jsonl bench serve …
+
+Nothing of vLLM is changed: a task in its event loop sleeps for a moment again and again, and what it oversleeps is how
+late that loop was for everything else. A line is written every half second. When stdin ends, this process ends: a load
+generator must not outlive whoever started it. Standard library only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any, TextIO
+
+SLEEP_S, LINE_S = 0.01, 0.5
+_GONE = 143
+
+
+def main(words: list[str]) -> None:
+    """Run ``vllm WORDS[1:]``, watched into the file WORDS[0]."""
+    watch_file, sys.argv = words[0], ["vllm", *words[1:]]
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    run = asyncio.run
+
+    def watched_run(main: Coroutine[Any, Any, Any], **options: Any) -> Any:
+        return run(_watched(main, watch_file), **options)
+
+    asyncio.run = watched_run
+    from vllm.entrypoints.cli.main import main as vllm
+
+    sys.exit(vllm())
+
+
+def _end_with_stdin() -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(_GONE)
+
+
+async def _watched(main: Coroutine[Any, Any, Any], watch_file: str) -> Any:
+    with open(watch_file, "w", encoding="utf-8") as out:  # noqa: PTH123
+        task = asyncio.create_task(_watch(out))
+        try:
+            return await main
+        finally:
+            task.cancel()
+
+
+async def _watch(out: TextIO) -> None:
+    """Lines of ``{"t": unix s, "cpu": s of this thread, "all": s of the process, "lags": ms each}``."""
+    lags: list[float] = []
+    written = before = time.perf_counter()
+    while True:
+        await asyncio.sleep(SLEEP_S)
+        now = time.perf_counter()
+        lags.append(round(max(0.0, now - before - SLEEP_S) * 1000, 2))
+        if now - written >= LINE_S:
+            row = {"t": time.time(), "cpu": time.thread_time(), "all": time.process_time(), "lags": lags}
+            out.write(json.dumps(row) + "\n")
+            out.flush()
+            lags, written = [], now
+        before = time.perf_counter()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

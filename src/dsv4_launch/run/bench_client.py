@@ -1,0 +1,193 @@
+"""The load generator as a process: vLLM's own client, in the image that serves, or in an environment that has vLLM."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dsv4_launch
+from dsv4_launch.bench.client import ENVIRONMENT, KEY_VARIABLE
+from dsv4_launch.errors import HostError, ToolError
+
+WRAPPER = Path(dsv4_launch.__file__).parent / "deep" / "bench_client.py"
+WATCH, RESULT = "watch.jsonl", "result.json"
+# Where a container sees the scratch folder, the wrapper and a data set.
+_OUT, _WRAPPER, _DATA = "/dsv4-bench/out", "/dsv4-bench/client.py", "/dsv4-bench/data"
+_END_S = 10.0
+_KEPT = 400
+_PROXIES = re.compile(r"^(https?|all|ftp)_proxy$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where the client runs: an image (beside ``container``, if there is one), a Python, or a program."""
+
+    python: str = ""
+    program: str = ""
+    image: str = ""
+    container: str = ""
+    base_url: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def what(self) -> str:
+        """For a person and for the record."""
+        if self.image:
+            return f"image {self.image}"
+        return self.python or self.program
+
+    @property
+    def inside(self) -> bool:
+        """True when it runs in a container, and sees other paths than this process."""
+        return bool(self.image)
+
+    def paths(self, scratch: Path, dataset: str) -> tuple[str, str]:
+        """The scratch folder and the data set as the client sees them."""
+        if not self.inside:
+            return str(scratch), dataset
+        return _OUT, f"{_DATA}{Path(dataset).suffix}" if dataset else ""
+
+    def command(self, words: tuple[str, ...], scratch: Path, dataset: str, name: str, *, keyed: bool) -> list[str]:
+        """The whole command of a point; the key is not in it, only its variable's name."""
+        if self.image:
+            return [*self._container(scratch, dataset, name, keyed=keyed), f"{_OUT}/{WATCH}", *words]
+        if self.python:
+            return [self.python, "-P", str(WRAPPER), str(scratch / WATCH), *words]
+        return [self.program, *words]
+
+    def _container(self, scratch: Path, dataset: str, name: str, *, keyed: bool) -> list[str]:
+        words = ["docker", "run", "--rm", "--interactive", "--name", name]
+        # In the server's own network: no published port, no proxy process lies between the two.
+        words += ["--network", f"container:{self.container}" if self.container else "host"]
+        words += ["--volumes-from", f"{self.container}:ro"] if self.container else []
+        words += ["--volume", f"{scratch}:{_OUT}", "--volume", f"{WRAPPER}:{_WRAPPER}:ro"]
+        words += ["--volume", f"{dataset}:{_DATA}{Path(dataset).suffix}:ro"] if dataset else []
+        for variable, value in sorted({**self.environment, **ENVIRONMENT}.items()):
+            words += ["--env", f"{variable}={value}"]
+        words += ["--env", KEY_VARIABLE] if keyed else []
+        return [*words, "--entrypoint", "python3", self.image, _WRAPPER]
+
+    def variables(self, environ: Mapping[str, str], key: str) -> dict[str, str]:
+        """The environment of the command: no proxy, no Hub, and the key under the name that the client reads."""
+        kept = {n: v for n, v in environ.items() if not _PROXIES.match(n) and n not in (KEY_VARIABLE, "VLLM_API_KEY")}
+        own = {} if self.image else {**self.environment, **ENVIRONMENT}
+        return {**kept, **own, **({KEY_VARIABLE: key} if key else {})}
+
+
+def native_client(executable: str, environ: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Client:
+    """The client of a ``vllm`` program: through its Python where it is a script of one, so that it can be watched.
+
+    Raises HostError when there is no such program.
+    """
+    found = shutil.which(executable, path=environ.get("PATH") or os.defpath)
+    if found is None:
+        raise HostError(
+            f"There is no program {executable} here.",
+            where=executable,
+            fix="--client-python names a Python that has vLLM, --client-image an image that has it.",
+            code="no-client",
+        )
+    python = _interpreter(Path(found))
+    return Client(python=python, program="" if python else found, environment=environment or {})
+
+
+def _interpreter(program: Path) -> str:
+    """The Python that runs a script, from its first line ("" for any other program)."""
+    try:
+        with program.open("rb") as file:
+            first = file.readline(4096).decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+    python = first.removeprefix("#!").strip()
+    named = first.startswith("#!") and "python" in Path(python).name and " " not in python
+    return python if named and os.access(python, os.X_OK) else ""
+
+
+class Process:
+    """A client that runs. Its output is read by `pump`; closing its stdin ends it, also when this process is killed."""
+
+    def __init__(self, command: list[str], variables: Mapping[str, str], name: str, cwd: Path) -> None:
+        """Raises ToolError when it cannot be started."""
+        self.command, self._name, self._rest = command, name, b""
+        self.lines: list[str] = []
+        self._in_container = command[0] == "docker"
+        try:
+            self._process = subprocess.Popen(
+                command,
+                env=dict(variables),
+                cwd=cwd,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ToolError(f"The client cannot be started: {error.strerror}.", where=command[0]) from None
+
+    def pump(self, wait_s: float, tell: Callable[[str], None]) -> int | None:
+        """Read for a while, handing over each line; returns the exit code once it has ended and all is read."""
+        out = self._process.stdout
+        deadline_s = time.monotonic() + wait_s
+        while out is not None and (left_s := deadline_s - time.monotonic()) > 0:
+            if not select.select([out], [], [], left_s)[0]:
+                return None
+            data = os.read(out.fileno(), 65_536)
+            if not data:
+                self._take(self._rest, tell)
+                self._rest = b""
+                return self._process.wait()
+            *whole, self._rest = re.split(rb"[\r\n]", self._rest + data)
+            for piece in whole:
+                self._take(piece, tell)
+        return None
+
+    def _take(self, piece: bytes, tell: Callable[[str], None]) -> None:
+        line = piece[:4096].decode("utf-8", "replace").rstrip()
+        if line:
+            if len(self.lines) > 2 * _KEPT:
+                del self.lines[:_KEPT]
+            self.lines.append(line)
+            tell(line)
+
+    def end(self) -> None:
+        """End it now, with all that it started; nothing is left of it."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._signal(signal.SIGKILL)
+                self._process.wait()
+                if self._in_container:
+                    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+                    subprocess.run(["docker", "rm", "--force", self._name], check=False, **quiet)  # type: ignore[call-overload]
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+
+def read_watch(scratch: Path) -> list[dict[str, Any]]:
+    """The watch lines of a client that has ended; a line that is not whole is left out."""
+    rows = []
+    with contextlib.suppress(OSError):
+        for line in (scratch / WATCH).read_text("utf-8", "replace").splitlines():
+            with contextlib.suppress(ValueError):
+                rows.append(json.loads(line))
+    return [row for row in rows if isinstance(row, dict)]
