@@ -74,7 +74,7 @@ def find(name: str, target: str | None = None) -> Service | None:
         try:
             seen = driver.find(name)
         except HostError as error:
-            unasked = error if target or _matters(error) else unasked
+            unasked = error if target or matters(error) else unasked
             continue
         if seen is not None:
             found.append(Service(driver, seen))
@@ -97,7 +97,7 @@ def find_all(target: str | None = None) -> tuple[list[Service], list[Problem]]:
         try:
             found += [Service(driver, seen) for seen in driver.all()]
         except HostError as error:
-            problems += error.problems if target or _matters(error) else ()
+            problems += error.problems if target or matters(error) else ()
     return found, problems
 
 
@@ -106,8 +106,8 @@ def _drivers(target: str | None) -> Iterator[Driver]:
         yield driver_of(name)
 
 
-def _matters(error: HostError) -> bool:
-    """False on a machine without docker, where no container can be."""
+def matters(error: HostError) -> bool:
+    """Whether an engine's silence matters: False on a machine without docker, where no container can be."""
     from shutil import which
 
     return which("docker") is not None or "DOCKER_HOST" in os.environ or error.problems[0].code != "engine-down"

@@ -16,6 +16,7 @@ from dsv4_launch.cli import (
     diff_command,
     doctor_commands,
     fit_commands,
+    history_command,
     migrate_command,
     pin_command,
     rehearse_command,
@@ -47,6 +48,7 @@ convert_commands.register(app)
 weights_commands.register(app)
 diagnose_command.register(app)
 diff_command.register(app)
+history_command.register(app)
 smoke_commands.register(app)
 
 

@@ -121,16 +121,35 @@ def logs(
         Optional[int],  # noqa: UP045
         typer.Option("--tail", metavar="N", min=0, help="Only the last N lines. Default: all.", show_default=False),
     ] = None,
+    since: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--since", metavar="TIME", help="Only later lines: 10m, 1h30m, 2d, or an ISO time (UTC)."),
+    ] = None,
+    level: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--level", metavar="LEVEL", help="Only this level or a graver one: DEBUG INFO WARNING ERROR."),
+    ] = None,
+    grep: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--grep", metavar="PATTERN", help="Only lines in which this regular expression is found."),
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="The newest saved log of a deployment that is gone.")] = False,
     target: options.TargetOption = None,
     output: options.OutputOption = options.Output.human,
 ) -> int:
-    """Print the server's log.
+    """Print the server's log, or what is wanted of it.
+
+    A line without a level (a traceback) goes with the one before it of its process. --tail counts lines before they are
+    chosen. With docker --since goes by the engine's own stamps, natively by the times in the lines.
 
     Example: dsv4 logs -f --tail 50 flash-b200
-    """
-    from dsv4_launch.cli import statuses
 
-    return statuses.logs(name, target, output, follow=follow, tail=tail)
+    Example: dsv4 logs flash-b200 --since 10m --level WARNING --grep 'KV|cache'
+    """
+    from dsv4_launch.cli import log_reading
+
+    wanted = log_reading.Wanted(tail, since, level, grep)
+    return log_reading.logs(name, target, output, wanted, follow=follow, last=last)
 
 
 def stop(
@@ -145,18 +164,22 @@ def stop(
             show_default=False,
         ),
     ] = None,
+    no_save_log: Annotated[
+        bool, typer.Option("--no-save-log", help="Do not save its log before it is removed.")
+    ] = False,
     target: options.TargetOption = None,
     output: options.OutputOption = options.Output.human,
 ) -> int:
     """Stop a deployment and remove it: running requests may finish, new ones are refused.
 
-    Nothing stays but caches and weights; save its log first if you need it.
+    Nothing stays but caches, weights, its place in `dsv4 history` and the end of its log, which is saved in the state
+    folder (five logs of at most 32 MiB each) for `dsv4 logs NAME --last`.
 
-    Example: dsv4 logs flash-b200 > flash-b200.log; dsv4 stop flash-b200
+    Example: dsv4 stop flash-b200 && dsv4 logs flash-b200 --last --tail 50
     """
     from dsv4_launch.cli import statuses
 
-    return statuses.stop(name, target, output, timeout)
+    return statuses.stop(name, target, output, timeout, save_log=not no_save_log)
 
 
 def show_(

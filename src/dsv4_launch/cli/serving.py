@@ -30,8 +30,9 @@ def progress() -> Progress:
     return PlainProgress(show.note)
 
 
-def world(target: str) -> World:
-    """This host, as a launch needs it."""
+def world(target: str, *, recorded: bool = False) -> World:
+    """This host, as a launch needs it. ``recorded``: its launches go into the history."""
+    from dsv4_launch.cli.histories import history_of
     from dsv4_launch.host.places import find_places
     from dsv4_launch.run.world import World
 
@@ -41,6 +42,7 @@ def world(target: str) -> World:
         driver=drivers.driver_of(target),
         probe=_probe,
         engine=drivers.client if target == "docker" else None,
+        history=history_of(target) if recorded else None,
     )
 
 
@@ -51,7 +53,7 @@ def launch(plan: Plan, chosen: Options, output: options.Output, *, attach: bool)
     from dsv4_launch.targets import render
 
     terminate_as_interrupt()
-    here = world(plan.target)
+    here = world(plan.target, recorded=True)
     outcome = serve(plan, render(plan), here, chosen, progress())
     if output is options.Output.json:
         show.envelope("serve", 0, {**to_data(outcome), "openai_base_url": f"{outcome.base_url}/v1"})
@@ -68,6 +70,7 @@ def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> 
     from dsv4_launch.run import claim
     from dsv4_launch.run.interrupts import deaf
     from dsv4_launch.run.readiness import ending
+    from dsv4_launch.run.record import save_log
 
     write = show.note if output is options.Output.json else show.say
     show.note(f"Following the log of {plan.name}; Ctrl-C {'stops it' if stops else 'leaves it running'}.")
@@ -81,7 +84,8 @@ def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> 
             return 0
         show.note(f"Stopping {plan.name}")
         with deaf():
-            claim.stop(here.driver, plan.name)
+            keep = lambda: save_log(here.driver, plan.name, here.environ, progress())  # noqa: E731
+            claim.stop(here.driver, plan.name, before_removal=keep)
         return 0
     found = here.driver.find(plan.name)
     if found is None or found.stopped:

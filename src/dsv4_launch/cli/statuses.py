@@ -1,4 +1,4 @@
-"""`dsv4 status`, `logs`, `stop`, `show`: services that are there already, by name or by the config that names them."""
+"""`dsv4 status`, `stop`, `show`: services that are there already, by name or by the config that names them."""
 
 from __future__ import annotations
 
@@ -66,30 +66,12 @@ def status(argument: str | None, target: str | None, output: options.Output, *, 
     return exit_code
 
 
-def logs(argument: str, target: str | None, output: options.Output, *, follow: bool, tail: int | None) -> int:
-    """Print a service's log as it is, without what could move a terminal's cursor."""
-    as_json = output is options.Output.json
-    if as_json and follow:
-        raise UsageError("A log that is followed has no end, and one JSON value has.", fix="Leave out one of the two.")
-    service = find(argument, target)
-    if as_json:
-        lines = [show.clean(line) for line in service.driver.logs(service.seen.name, follow=False, tail=tail)]
-        show.envelope("logs", 0, {"name": service.seen.name, "lines": lines})
-        return 0
-    try:
-        for line in service.driver.logs(service.seen.name, follow=follow, tail=tail):
-            show.say(show.clean(line))
-            if follow:
-                sys.stdout.flush()
-    except KeyboardInterrupt:
-        return 0
-    return 0
-
-
-def stop(argument: str, target: str | None, output: options.Output, timeout_s: float | None) -> int:
+def stop(argument: str, target: str | None, output: options.Output, timeout_s: float | None, *, save_log: bool) -> int:
     """Stop a service and remove what it was made of; caches and weights stay."""
     from dsv4_launch.run import claim
     from dsv4_launch.run.interrupts import hold
+    from dsv4_launch.run.progress import PlainProgress
+    from dsv4_launch.run.record import save_log as save
 
     try:
         service = find(argument, target)
@@ -101,9 +83,15 @@ def stop(argument: str, target: str | None, output: options.Output, timeout_s: f
     if service.seen.life == "running" and not service.seen.foreign:
         patience_s = claim.patience_s(service.seen) if timeout_s is None else timeout_s
         show.note(f"Stopping {name} (it has {patience_s:g} s to finish)")
+    saved: list[str] = []
+
+    def keep() -> None:
+        if save_log:
+            saved.append(save(service.driver, name, os.environ, PlainProgress(show.note)))
+
     with hold():
-        claim.stop(service.driver, name, timeout_s)
-    return _stopped(name, output, was=service.seen.life)
+        claim.stop(service.driver, name, timeout_s, keep)
+    return _stopped(name, output, was=service.seen.life, log="".join(saved))
 
 
 def show_config(argument: str | None, target: str | None, builtin: str | None, output: options.Output) -> int:
@@ -198,13 +186,15 @@ def _tell(one: Status) -> None:
         show.say(show.clean(f"  drift     {one.drift}"))
 
 
-def _stopped(name: str, output: options.Output, was: str | None) -> int:
+def _stopped(name: str, output: options.Output, was: str | None, log: str = "") -> int:
     if output is options.Output.json:
-        show.envelope("stop", 0, {"name": name, "was": was or "absent"})
+        show.envelope("stop", 0, {"name": name, "was": was or "absent", "log": log or None})
     elif was is None:
         show.say(f"{name} is not here; there is nothing to stop.")
     else:
         show.say(f"{name} is {'stopped and removed' if was != 'exited' else 'removed; it had ended before'}.")
+        if log:
+            show.say(f"  its log   {log} (`dsv4 logs {name} --last`)")
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dsv4_launch.errors import HostError, Problem
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.endpoint import ask
@@ -49,10 +51,13 @@ def already(plan: Plan, digest: str, world: World, progress: Progress) -> Outcom
     )
 
 
-def stop(driver: Driver, name: str, timeout_s: float | None = None) -> Seen | None:
+def stop(
+    driver: Driver, name: str, timeout_s: float | None = None, before_removal: Callable[[], object] = lambda: None
+) -> Seen | None:
     """Stop and forget a service; returns what it was, None when there was none. Raises HostError for a foreign one.
 
-    ``timeout_s``: from the request to the kill; as it was launched if not given, so that its requests can finish.
+    ``before_removal`` is called when it has ended and its log is whole. ``timeout_s``: from the request to the kill; as
+    it was launched if not given, so that its requests can finish.
     """
     found = driver.find(name)
     if found is None:
@@ -61,6 +66,7 @@ def stop(driver: Driver, name: str, timeout_s: float | None = None) -> Seen | No
         raise HostError(foreign(found))
     if found.life != "exited":
         driver.stop(name, patience_s(found) if timeout_s is None else timeout_s)
+    before_removal()
     driver.remove(name)
     return found
 

@@ -49,6 +49,7 @@ def seen(data: Mapping[str, Any]) -> Seen:
         restarts=int(data.get("RestartCount") or 0),
         pid=int(state.get("Pid") or 0),
         image=config.get("Image", ""),
+        image_id=str(data.get("Image") or ""),
         stop_timeout_s=int(config.get("StopTimeout") or 0),
         gpus=labels.get(LABEL_GPUS, ""),
         foreign=labels.get(LABEL_NAME) != name,

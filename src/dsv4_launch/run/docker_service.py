@@ -87,14 +87,20 @@ class DockerDriver:
             self._remove_id(_id(out))
             raise refused(f"{err}\n{out}", plan)
 
-    def logs(self, name: str, *, follow: bool, tail: int | None) -> Iterator[str]:
-        """The container's log lines; with ``follow`` until it exits."""
+    def logs(self, name: str, *, follow: bool, tail: int | None, since: datetime | None = None) -> Iterator[str]:
+        """The container's log lines; with ``follow`` until it exits; ``since`` by the engine's own stamps."""
         import docker
 
         try:
             with _asking():
                 stream = self._client.api.logs(
-                    name, stdout=True, stderr=True, stream=True, follow=follow, tail="all" if tail is None else tail
+                    name,
+                    stdout=True,
+                    stderr=True,
+                    stream=True,
+                    follow=follow,
+                    tail="all" if tail is None else tail,
+                    since=since.timestamp() if since else None,
                 )
             yield from _lines(stream)
         except docker.errors.NotFound:

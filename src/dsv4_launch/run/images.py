@@ -127,6 +127,18 @@ def ensure_image(
     return True
 
 
+def digest_of_image(client: Any, ref: str) -> str:
+    """The registry digest of an image that is here, or its id where no registry knows it; "" when it is not here."""
+    import docker
+
+    try:
+        found = client.api.inspect_image(ref)
+    except docker.errors.DockerException:
+        return ""
+    digests = [str(digest) for digest in found.get("RepoDigests") or ()]
+    return digests[0].partition("@")[2] if digests else str(found.get("Id") or "")
+
+
 def follow(
     events: Iterable[Mapping[str, Any] | None],
     ref: str,

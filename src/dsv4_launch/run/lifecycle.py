@@ -12,14 +12,16 @@ from dsv4_launch.checks.selection import asked, gpu_places
 from dsv4_launch.errors import Dsv4Error, HostError, Interrupted, Problem, ServerError
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan
-from dsv4_launch.run.claim import already
+from dsv4_launch.run.claim import already, over
 from dsv4_launch.run.diagnose import MAX_LINES, death_problems, diagnose
 from dsv4_launch.run.fetch import fetch, missing
 from dsv4_launch.run.interrupts import deaf, hold
 from dsv4_launch.run.progress import Progress
 from dsv4_launch.run.readiness import Ready, wait_until_ready
+from dsv4_launch.run.record import record, save_log
 from dsv4_launch.run.service import Driver, digest_of
 from dsv4_launch.run.world import DryRun, Options, Outcome, World, api_key
+from dsv4_launch.targets import render
 from dsv4_launch.values import SHELL_FORMS, Rendered
 
 # What never was ready has no requests to finish.
@@ -49,8 +51,9 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
         raise Interrupted(f"Interrupted before {plan.name} was launched; nothing was started.") from None
     if gpus:
         progress.say(f"GPUs {','.join(map(str, gpus))} of {len(facts.gpus or ())} are taken")
-    _create(plan, rendered, replace(world, places={**world.places, **gpu_places(wanted, facts)}), progress)
-    up = Ready(0.0, plan.served_model_names) if options.detach else _await(plan, world, options, progress)
+    launch(plan, rendered, replace(world, places={**world.places, **gpu_places(wanted, facts)}), progress)
+    up = Ready(0.0, plan.served_model_names) if options.detach else await_ready(plan, world, options, progress)
+    record(plan, digest, world, progress, "detached" if options.detach else "healthy", by=options.by)
     return Outcome(
         state="detached" if options.detach else "ready",
         name=plan.name,
@@ -97,13 +100,16 @@ def judge(
     return checks, facts
 
 
-def _create(plan: Plan, rendered: Rendered, world: World, progress: Progress) -> None:
-    """Create the service. A Ctrl-C meanwhile waits until it is clear what there is to undo."""
+def launch(plan: Plan, rendered: Rendered, world: World, progress: Progress) -> None:
+    """Create and start the service. A Ctrl-C meanwhile waits until it is clear what there is to undo."""
     command = rendered.command.fill(world.places)
     what = f"container of {plan.container.image}" if plan.target == "docker" else "native process"
     progress.say(f"Launching {plan.name} ({what})")
     try:
         with hold() as held:
+            old = world.driver.find(plan.name) if world.history is not None else None
+            if old is not None and over(old) and not old.foreign:
+                save_log(world.driver, plan.name, world.environ, progress)
             world.driver.create(plan.name, command, world.environ, plan)
     except KeyboardInterrupt:
         raise Interrupted(f"Interrupted while {plan.name} was launched; nothing of it is left.") from None
@@ -111,7 +117,8 @@ def _create(plan: Plan, rendered: Rendered, world: World, progress: Progress) ->
         raise _undone(plan, world.driver, progress)
 
 
-def _await(plan: Plan, world: World, options: Options, progress: Progress) -> Ready:
+def await_ready(plan: Plan, world: World, options: Options, progress: Progress) -> Ready:
+    """Wait for a service that was launched. One that dies or is late is written down, and kept or removed as asked."""
     timeout_s = options.timeout_s if options.timeout_s is not None else float(plan.timeout_s)
     key = api_key(plan, world.environ)
     try:
@@ -122,6 +129,10 @@ def _await(plan: Plan, world: World, options: Options, progress: Progress) -> Re
     except ServerError as error:
         with deaf():
             why = _explained(plan, world.driver)  # before the log is removed
+            late = error.problems[0].code == "server-late"
+            digest = digest_of(plan, render(plan))
+            message = error.problems[0].message
+            record(plan, digest, world, progress, "late" if late else "failed", by=options.by, why=message)
             kept = _after_failure(plan, world.driver, options.on_failure, error.problems[0].code)
         first = error.problems[0]
         raise ServerError(

@@ -16,6 +16,7 @@ from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import native_launch, native_log, state
 from dsv4_launch.run import native_processes as processes
 from dsv4_launch.run import shared_memory as memory
+from dsv4_launch.run.log_filter import later
 from dsv4_launch.run.native_look import known, look
 from dsv4_launch.run.native_supervisor import LINGER_S
 from dsv4_launch.run.service import Seen
@@ -69,15 +70,19 @@ class NativeDriver:
         finally:
             os.close(lock)
 
-    def logs(self, name: str, *, follow: bool, tail: int | None) -> Iterator[str]:
-        """Log lines, oldest first; with ``follow`` until the service has ended and all that it wrote is told."""
+    def logs(self, name: str, *, follow: bool, tail: int | None, since: datetime | None = None) -> Iterator[str]:
+        """Log lines, oldest first; with ``follow`` until the service has ended and all that it wrote is told.
+
+        ``since`` goes by the times that the lines carry.
+        """
         folder = self._folder(name)
 
         def ended() -> bool:
             seen = look(folder) if folder.is_dir() else None
             return seen is None or seen.life == "exited"
 
-        return native_log.lines(folder / state.LOG, tail=tail, ended=ended if follow else None)
+        found = native_log.lines(folder / state.LOG, tail=tail, ended=ended if follow else None)
+        return found if since is None else later(found, since, datetime.now(UTC))
 
     def stop(self, name: str, timeout_s: float) -> None:
         """SIGTERM to the server, ``timeout_s`` of patience, then SIGKILL to all of its tree: nothing is left."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from dsv4_launch.plan.types import Plan
@@ -44,6 +45,7 @@ class Seen:
     restarts: int = 0
     pid: int = 0
     image: str = ""
+    image_id: str = ""
     # From the request to stop to the kill, as it was launched; 0: not recorded.
     stop_timeout_s: int = 0
     gpus: str = ""
@@ -69,8 +71,8 @@ class Driver(Protocol):
         Raises ToolError when the tool refuses, HostError with code ``name-taken`` when another creation won.
         """
 
-    def logs(self, name: str, *, follow: bool, tail: int | None) -> Iterator[str]:
-        """Log lines, oldest first, without line ends; with ``follow`` until the service exits."""
+    def logs(self, name: str, *, follow: bool, tail: int | None, since: datetime | None = None) -> Iterator[str]:
+        """Log lines, oldest first, without line ends; with ``follow`` until the service exits; from ``since`` on."""
 
     def stop(self, name: str, timeout_s: float) -> None:
         """Ask the server to stop, wait, then force it; the whole process tree is gone afterwards."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dsv4_launch.errors import HostError
+from dsv4_launch.run import native_processes as processes
 from dsv4_launch.run.native_processes import Process
 from dsv4_launch.values import to_data
 
@@ -78,11 +79,16 @@ def folders(environ: Mapping[str, str]) -> Iterator[Path]:
             yield from sorted(path for path in (root / "services").iterdir() if path.is_dir())
 
 
-def existing(name: str, environ: Mapping[str, str]) -> Path | None:
-    """The folder of a service that this user may see, or None. A text that is no deployment name has none."""
+def is_name(text: str) -> bool:
+    """True for the name of a deployment: it cannot lead out of a folder."""
     from dsv4_launch.config.model import NAME  # here: the supervisor of a server needs no pydantic in its memory
 
-    if not re.fullmatch(NAME, name):
+    return re.fullmatch(NAME, text) is not None
+
+
+def existing(name: str, environ: Mapping[str, str]) -> Path | None:
+    """The folder of a service that this user may see, or None. A text that is no deployment name has none."""
+    if not is_name(name):
         return None
     # os.path: a state folder that this user may not enter holds nothing for this user, and is no error.
     found = (root / "services" / name for root in roots(environ))
@@ -118,6 +124,54 @@ def prepare(name: str, environ: Mapping[str, str]) -> Path:
         fix="Set DSV4_STATE_DIR to a folder that you may write.",
         code="state-folder",
     )
+
+
+def writable_root(environ: Mapping[str, str]) -> Path:
+    """The first root in which this user may write, made if it is not there. Raises HostError when there is none."""
+    refused = ""
+    for root in roots(environ):
+        try:
+            _make(root, 0o755)
+        except OSError as error:
+            refused = f"{error.filename}: {error.strerror}"
+            continue
+        if os.access(root, os.W_OK):
+            return root
+        refused = f"{root}: not writable"
+    raise HostError(
+        f"State cannot be written anywhere: {refused}.",
+        where=str(roots(environ)[-1]),
+        fix="Set DSV4_STATE_DIR to a folder that you may write.",
+        code="state-folder",
+    )
+
+
+def subfolder(root: Path, kind: str, name: str) -> Path:
+    """The folder of a deployment below a root (``history``, ``logs``), made for the root's group to read."""
+    folder = root / kind / name
+    _make(folder.parent, None)
+    _make(folder, _FOLDER_MODE)
+    return folder
+
+
+def write_new(path: Path, text: str) -> None:
+    """Make a file that is whole as soon as it has its name. Raises FileExistsError when the name is taken.
+
+    What a killed process left half written has a name of its own (``.part-PID``) and goes with the next one.
+    """
+    for part in path.parent.glob(".part-*"):
+        if not processes.row(int(part.name.removeprefix(".part-"))):
+            part.unlink(missing_ok=True)
+    part = path.parent / f".part-{os.getpid()}"
+    try:
+        with open_private(part, os.O_WRONLY | os.O_TRUNC) as file:
+            data = memoryview(text.encode("utf-8", "replace"))
+            while data:
+                data = data[file.write(data) :]
+            os.fsync(file.fileno())
+        os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _make(folder: Path, mode: int | None) -> None:

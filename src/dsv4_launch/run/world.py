@@ -9,6 +9,7 @@ from typing import Any, Literal
 from dsv4_launch.checks.examine import Result
 from dsv4_launch.facts import HostFacts, Request
 from dsv4_launch.plan.types import Plan
+from dsv4_launch.run.history import History
 from dsv4_launch.run.service import Driver
 from dsv4_launch.values import Places, Word
 
@@ -25,6 +26,8 @@ class World:
     driver: Driver
     probe: Callable[[Request], HostFacts]
     engine: Callable[[], Any] | None = None
+    # Where launches are written down; None where they are not (rehearsals).
+    history: History | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Options:
     skips: Mapping[str, str] = field(default_factory=dict)
     on_failure: Literal["keep", "remove"] = "keep"
     pull: bool = True
+    # By which command, for the history.
+    by: str = "serve"
 
 
 @dataclass(frozen=True, slots=True)
