@@ -22,8 +22,12 @@ from shell import RigError, install, rig_home, run, say
 ROOT = Path(__file__).resolve().parent.parent.parent
 STANDIN = "dsv4-standin:latest"
 REHEARSAL = "dsv4-rehearsal-cpu:{version}"
+# The same with a C++ compiler, which torch.compile needs on the CPU: for scripts/bench_restart.py alone.
+COMPILING = "dsv4-rehearsal-compile:{version}"
 # libstdc++6 for torch; without libnuma1 vLLM's CPU engine dies at start.
 PACKAGES = "python3,ca-certificates,libnuma1,libstdc++6"
+# Inductor compiles against Python's headers (torch/_inductor/cpp_builder.py).
+COMPILERS = "g++,libpython3-dev"
 LABEL = "dsv4.rig"
 _ENTRY = ('ENTRYPOINT ["vllm","serve"]', "WORKDIR /", "ENV PYTHONUNBUFFERED=1", "EXPOSE 8000")
 # The guard matters: vLLM's processes are spawned, and each begins by importing this file.
@@ -35,19 +39,19 @@ if __name__ == "__main__":
 """
 
 
-def make_base() -> Path:
+def make_base(packages: str = PACKAGES) -> Path:
     """The base system's folder, made once by mmdebstrap and kept."""
-    base = rig_home() / f"base-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]}"
+    base = rig_home() / f"base-{hashlib.sha256(packages.encode()).hexdigest()[:8]}"
     if (base / "usr/bin/python3").exists():
         return base
     install({"mmdebstrap": "mmdebstrap"})
     suite, source = host_source()
-    say(f"a base system: {suite} with {PACKAGES}")
+    say(f"a base system: {suite} with {packages}")
     part = base.with_name(f"{base.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(parents=True, exist_ok=True)
     slim = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")]
-    command = ["mmdebstrap", "--quiet", "--variant=essential", f"--include={PACKAGES}", *slim]
+    command = ["mmdebstrap", "--quiet", "--variant=essential", f"--include={packages}", *slim]
     if "ubuntu" in source:
         command.append("--components=main,universe")
     run([*command, "--skip=check/empty", "--mode=root", "--format=directory", suite, part, source])
@@ -85,9 +89,9 @@ def make_standin(engine: Engine) -> bool:
     return _import(engine, STANDIN, digest, ["-C", base, ".", "-C", extra, "./usr/local/bin/vllm"])
 
 
-def make_rehearsal(engine: Engine, venv: Path) -> bool:
+def make_rehearsal(engine: Engine, venv: Path, *, compiler: bool = False) -> bool:
     """Make the image with the vLLM environment in it; whether anything was done. Raises RigError."""
-    base = make_base()
+    base = make_base(f"{PACKAGES},{COMPILERS}" if compiler else PACKAGES)
     stamp = json.loads((venv / "dsv4-env.json").read_text())
     packages = next(venv.glob("lib/python3.*/site-packages"))
     python = packages.parent.name
@@ -105,7 +109,7 @@ def make_rehearsal(engine: Engine, venv: Path) -> bool:
     # The base has the folder too, and an engine refuses a tar that names one path twice.
     files: list[str | Path] = [f"--exclude=./usr/local/lib/{python}/dist-packages", "--transform", moved]
     files += ["-C", base, ".", "-C", extra, "./usr/local/bin/vllm", "-C", packages.parent, "./site-packages"]
-    return _import(engine, REHEARSAL.format(version=stamp["vllm"]), digest, files)
+    return _import(engine, (COMPILING if compiler else REHEARSAL).format(version=stamp["vllm"]), digest, files)
 
 
 def _system(base: Path) -> bytes:

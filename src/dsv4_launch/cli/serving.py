@@ -34,11 +34,13 @@ def world(target: str, *, recorded: bool = False) -> World:
     """This host, as a launch needs it. ``recorded``: its launches go into the history."""
     from dsv4_launch.cli.histories import history_of
     from dsv4_launch.host.places import find_places
+    from dsv4_launch.run.starts import Starts
     from dsv4_launch.run.world import World
 
     return World(
         places=find_places(),
         environ=dict(os.environ),
+        starts=Starts(os.environ),
         driver=drivers.driver_of(target),
         probe=_probe,
         engine=drivers.client if target == "docker" else None,

@@ -6,6 +6,7 @@ from dsv4_launch.checks.request import request_for
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.progress import Progress
+from dsv4_launch.run.stage_times import StageTimes
 from dsv4_launch.run.world import World
 
 
@@ -17,11 +18,12 @@ def missing(plan: Plan, facts: HostFacts) -> tuple[str, ...]:
     return (*found, *([] if _complete(plan, facts) else [f"weights {plan.model.repo}"]))
 
 
-def fetch(plan: Plan, facts: HostFacts, world: World, progress: Progress, *, pull: bool) -> None:
+def fetch(plan: Plan, facts: HostFacts, world: World, progress: Progress, times: StageTimes, *, pull: bool) -> None:
     """Fetch what is missing. Raises ToolError (image) or WeightsError. Complete weights need no network."""
     if plan.target == "docker" and world.engine is not None:
         from dsv4_launch.run.images import ensure_image
 
+        times.reach("image", "pulling the image")
         ensure_image(world.engine(), plan.container.image, progress, pull=pull)
     if _complete(plan, facts):
         return
@@ -32,6 +34,7 @@ def fetch(plan: Plan, facts: HostFacts, world: World, progress: Progress, *, pul
         return
     if not pull:
         raise weights.missing(wanted)
+    times.reach("pull", "pulling the weights")
     weights.pull_weights(wanted, world.environ, progress)
 
 

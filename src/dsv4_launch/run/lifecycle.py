@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
 from dsv4_launch.checks.examine import Result, blocking, examine, warnings
 from dsv4_launch.checks.request import request_for
 from dsv4_launch.checks.selection import asked, gpu_places
-from dsv4_launch.errors import Dsv4Error, HostError, Interrupted, Problem, ServerError
+from dsv4_launch.errors import Dsv4Error, HostError, Interrupted, Problem, ServerError, SmokeError
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.claim import already, over
@@ -20,6 +21,7 @@ from dsv4_launch.run.progress import Progress
 from dsv4_launch.run.readiness import Ready, wait_until_ready
 from dsv4_launch.run.record import record, save_log
 from dsv4_launch.run.service import Driver, digest_of
+from dsv4_launch.run.stage_times import StageTimes
 from dsv4_launch.run.world import DryRun, Options, Outcome, World, api_key
 from dsv4_launch.targets import render
 from dsv4_launch.values import SHELL_FORMS, Rendered
@@ -32,9 +34,12 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
     """Bring the plan's service up.
 
     Raises HostError (a check fails, the name or port is taken), ToolError, WeightsError (fetching failed), ServerError
-    (it died or is late; the service is kept or removed as asked) or Interrupted (what was started is gone again).
+    (it died or is late; the service is kept or removed as asked), SmokeError (it is up and completes nothing) or
+    Interrupted (what was started is gone again).
     """
     digest = digest_of(plan, rendered)
+    last = world.starts.last(digest) if world.starts else {}
+    times = StageTimes(time.monotonic, last, lambda stage: progress.say(stage.text))
     try:
         ready = already(plan, digest, world, progress)
         if ready is not None:
@@ -45,15 +50,18 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
         if problems:
             raise HostError(*problems)
         gpus = chosen(plan, wanted, facts)
-        fetch(plan, facts, world, progress, pull=options.pull)
+        fetch(plan, facts, world, progress, times, pull=options.pull)
     except KeyboardInterrupt:
         progress.close()
         raise Interrupted(f"Interrupted before {plan.name} was launched; nothing was started.") from None
     if gpus:
         progress.say(f"GPUs {','.join(map(str, gpus))} of {len(facts.gpus or ())} are taken")
+    times.reach("launch", "creating the service")
     launch(plan, rendered, replace(world, places={**world.places, **gpu_places(wanted, facts)}), progress)
-    up = Ready(0.0, plan.served_model_names) if options.detach else await_ready(plan, world, options, progress)
+    up = Ready(0.0, plan.served_model_names) if options.detach else await_ready(plan, world, options, progress, times)
     record(plan, digest, world, progress, "detached" if options.detach else "healthy", by=options.by)
+    if world.starts and up.stages:
+        world.starts.record(digest, up.stages)
     return Outcome(
         state="detached" if options.detach else "ready",
         name=plan.name,
@@ -65,6 +73,7 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
         gpus=gpus,
         checks=checks,
         skipped=dict(options.skips),
+        stages=up.stages,
     )
 
 
@@ -117,16 +126,18 @@ def launch(plan: Plan, rendered: Rendered, world: World, progress: Progress) -> 
         raise _undone(plan, world.driver, progress)
 
 
-def await_ready(plan: Plan, world: World, options: Options, progress: Progress) -> Ready:
+def await_ready(
+    plan: Plan, world: World, options: Options, progress: Progress, times: StageTimes | None = None
+) -> Ready:
     """Wait for a service that was launched. One that dies or is late is written down, and kept or removed as asked."""
     timeout_s = options.timeout_s if options.timeout_s is not None else float(plan.timeout_s)
     key = api_key(plan, world.environ)
     try:
-        up = wait_until_ready(world.driver, plan, timeout_s=timeout_s, api_key=key, progress=progress)
+        up = wait_until_ready(world.driver, plan, timeout_s=timeout_s, api_key=key, progress=progress, times=times)
     except KeyboardInterrupt:
         progress.close()
         raise _undone(plan, world.driver, progress) from None
-    except ServerError as error:
+    except (ServerError, SmokeError) as error:
         with deaf():
             why = _explained(plan, world.driver)  # before the log is removed
             late = error.problems[0].code == "server-late"
@@ -135,7 +146,7 @@ def await_ready(plan: Plan, world: World, options: Options, progress: Progress) 
             record(plan, digest, world, progress, "late" if late else "failed", by=options.by, why=message)
             kept = _after_failure(plan, world.driver, options.on_failure, error.problems[0].code)
         first = error.problems[0]
-        raise ServerError(
+        raise type(error)(
             Problem(first.code, first.message, first.where, f"{kept} {first.fix}".strip()), *why
         ) from None
     if up.key_refused:
@@ -171,6 +182,8 @@ def _after_failure(plan: Plan, driver: Driver, on_failure: str, code: str) -> st
         return f"The {thing} has been stopped and is kept."
     if code == "server-late":
         return f"It goes on starting: `dsv4 status {plan.name}` tells how far it is, `dsv4 stop {plan.name}` ends it."
+    if code == "no-completion":
+        return f"It goes on running: `dsv4 stop {plan.name}` ends it."
     return f"The {thing} is kept; the next `dsv4 serve` replaces it."
 
 

@@ -19,13 +19,18 @@ PLAIN_EVERY_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What happens now. ``done`` of ``total`` (0: not known) in ``unit``: "B" for bytes, "" for things."""
+    """What happens now. ``done`` of ``total`` (0: not known) in ``unit``: "B" for bytes, "" for things.
+
+    ``item_bytes``: the mean size of a thing, where it has one. ``last_s``: seconds that it took last time (0: unknown).
+    """
 
     title: str
     done: int = 0
     total: int = 0
     unit: str = ""
     detail: str = ""
+    item_bytes: float = 0.0
+    last_s: float = 0.0
 
 
 class Progress(Protocol):
@@ -94,7 +99,7 @@ class PlainProgress:
         if (now.title, now.detail) == self._shown and moment_s - self._shown_s < PLAIN_EVERY_S:
             return
         self._shown, self._shown_s = (now.title, now.detail), moment_s
-        self._write(f"[{clock_text(moment_s - self._started_s)}] {line(now, rate)}")
+        self._write(f"[{clock_text(moment_s - self._started_s)}] {line(now, rate)}{_since(now)}")
 
     def close(self) -> None:
         """What comes next is new, whatever its title."""
@@ -127,8 +132,8 @@ class LiveProgress:
         """Redraw the moving line."""
         from rich.text import Text
 
-        _, rate = self._pace.read(now)
-        text = Text(f"{line(now, rate)}  {clock_text(self._clock() - self._started_s)}")
+        elapsed_s, rate = self._pace.read(now)
+        text = Text(f"[{clock_text(self._clock() - self._started_s)}] {line(now, rate)}{_since(now, elapsed_s)}")
         if self._status is None:
             self._status = self._console.status(text)
             self._status.start()
@@ -148,10 +153,27 @@ def line(now: Now, rate: float = 0.0) -> str:
     if now.unit == "B":
         parts.append(_bytes_text(now, rate))
     elif now.total:
-        parts.append(f"{now.done}/{now.total}")
+        parts.append(f"{now.done}/{now.total}{_things_text(now, rate)}")
     if now.detail:
         parts.append(f"({now.detail})")
     return " ".join(part for part in parts if part)
+
+
+def _since(now: Now, elapsed_s: float = 0.0) -> str:
+    """``  0:31, last time 1:05``: how long it goes on, once that is worth saying."""
+    said = clock_text(elapsed_s) if elapsed_s >= 1 else ""
+    last = f"last time {clock_text(now.last_s)}" if now.last_s >= 1 else ""
+    both = ", ".join(part for part in (said, last) if part)
+    return f"  {both}" if both else ""
+
+
+def _things_text(now: Now, rate: float) -> str:
+    """``, 38.7 of 148.7 GiB, 1.1 GiB/s, 1:40 left``: what is known of things that are counted."""
+    gib = now.item_bytes / (1 << 30)
+    parts = [f"{now.done * gib:.1f} of {now.total * gib:.1f} GiB"] if gib else []
+    parts += [f"{rate * gib:.2f} GiB/s"] if gib and rate else []
+    parts += [f"{clock_text((now.total - now.done) / rate)} left"] if rate and now.total > now.done else []
+    return "".join(f", {part}" for part in parts)
 
 
 def _bytes_text(now: Now, rate: float) -> str:

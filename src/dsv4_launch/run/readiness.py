@@ -1,4 +1,7 @@
-"""Waiting for a server: its log tells the stage, its endpoint that it is ready, its exit that it never will be."""
+"""Waiting for a server: its log tells the stage, its endpoint that it is ready, its exit that it never will be.
+
+Ready means that it is healthy, lists the model, and has answered a completion of one token.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from dsv4_launch.errors import Dsv4Error, Problem, ServerError
+from dsv4_launch.errors import Dsv4Error, Problem, ServerError, SmokeError
 from dsv4_launch.plan.advise import without_secrets
 from dsv4_launch.plan.types import Plan
-from dsv4_launch.run.endpoint import Answer, ask
+from dsv4_launch.run.endpoint import Answer, Completion, ask, complete
 from dsv4_launch.run.progress import Now, Progress, clock_text
 from dsv4_launch.run.service import Driver, Seen
+from dsv4_launch.run.stage_times import StageTime, StageTimes
 from dsv4_launch.run.stages import Stage, advance
 
 KEPT_LINES = 400
@@ -23,6 +27,9 @@ SHOWN_LINES = 20
 LOOK_EVERY_S = 0.5
 # A server that ends this often before it was ever ready will not become so by itself.
 GIVE_UP_RESTARTS = 3
+# So often a server may fail at its first token before that is taken for its answer.
+GIVE_UP_COMPLETIONS = 3
+FIRST_TOKEN = Stage("first-token", "answering a first completion")
 
 _CAUSE = re.compile(
     r"(?:^|[\s\]])((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Interrupt): .+|.*error: (?:argument|unrecogni).+)"
@@ -38,6 +45,7 @@ class Ready:
     seconds: float
     models: tuple[str, ...]
     key_refused: bool = False
+    stages: tuple[StageTime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +59,10 @@ class Clock:
 class LogTail:
     """Follows a log in the background: the stage it has reached, and its last lines."""
 
-    def __init__(self, lines: Callable[[], Iterable[str]]) -> None:
-        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._lines = lines
+    def __init__(self, lines: Callable[[], Iterable[str]], now: Callable[[], float] = time.monotonic) -> None:
+        # A line comes with its time: it is taken in later, and several at once.
+        self._queue: queue.SimpleQueue[tuple[float, str] | None] = queue.SimpleQueue()
+        self._lines, self._now = lines, now
         self.stage = Stage()
         self.last: deque[str] = deque(maxlen=KEPT_LINES)
         self.ended = False
@@ -64,34 +73,61 @@ class LogTail:
     def _read(self) -> None:
         try:
             for line in self._lines():
-                self._queue.put(line)
+                self._queue.put((self._now(), line))
         except (Dsv4Error, OSError):
             pass  # the service is gone, or its engine: that is found out by looking at the service
         except Exception:
-            self._queue.put("dsv4: the log could not be followed further")
+            self._queue.put((self._now(), "dsv4: the log could not be followed further"))
         finally:
             self._queue.put(None)
 
-    def drain(self, reached: Callable[[Stage], None] = lambda _: None) -> None:
-        """Take in what was read meanwhile; ``reached`` is told each stage, also one that was over in no time."""
+    def drain(self, reached: Callable[[Stage, float], None] = lambda *_: None) -> None:
+        """Take in what was read meanwhile; ``reached`` is told each stage and when, also one over in no time."""
         while True:
             try:
-                line = self._queue.get_nowait()
+                read = self._queue.get_nowait()
             except queue.Empty:
                 return
-            if line is None:
+            if read is None:
                 self.ended = True
                 continue
+            at_s, line = read
             self.last.append(line)
             after = advance(self.stage, line)
             if after.key != self.stage.key:
-                reached(after)
+                reached(after, at_s)
             self.stage = after
 
     def finish(self, timeout_s: float = 3.0) -> None:
         """Take in the rest of a log whose writer has ended."""
         self._thread.join(timeout_s)
         self.drain()
+
+
+class FirstToken:
+    """Asks for one token in the background, so that a server that dies meanwhile is seen to die."""
+
+    def __init__(self, asks: Callable[[], Completion]) -> None:
+        self._asks = asks
+        self._thread: threading.Thread | None = None
+        self._found: Completion | None = None
+        self.tries = 0
+
+    def poll(self) -> Completion | None:
+        """What came of it, None while it is asked for."""
+        asking = self._thread
+        if asking is None:
+            self.tries += 1
+            asking = self._thread = threading.Thread(target=self._ask, name="first-token", daemon=True)
+            asking.start()
+        asking.join(0.05)
+        if asking.is_alive():
+            return None
+        self._thread = None
+        return self._found
+
+    def _ask(self) -> None:
+        self._found = self._asks()
 
 
 def wait_until_ready(
@@ -103,23 +139,33 @@ def wait_until_ready(
     progress: Progress,
     clock: Clock | None = None,
     asks: Callable[..., Answer] = ask,
+    completes: Callable[..., Completion] = complete,
+    times: StageTimes | None = None,
 ) -> Ready:
-    """Return when the service of this plan is healthy and lists its model name.
+    """Return when the service of this plan is healthy, lists its model name, and has answered one token.
 
-    Raises ServerError, with its last lines, when it exits or is not ready after ``timeout_s`` seconds.
+    ``times`` adds up the stages, also those before the launch. Raises ServerError, with its last lines, when it exits or
+    is not ready after ``timeout_s`` seconds; SmokeError when it is up and cannot complete.
     """
     clock = clock or Clock()
     started_s = clock.now()
-    tail = LogTail(lambda: driver.logs(plan.name, follow=True, tail=None))
+    times = times or StageTimes(clock.now)
+    tail = LogTail(lambda: driver.logs(plan.name, follow=True, tail=None), clock.now)
+    first = FirstToken(lambda: completes(plan.base_url, plan.served_model_names[0], api_key))
     answer = Answer("silent")
     restarts = 0
 
     def show(stage: Stage) -> None:
-        progress.show(Now(stage.title, stage.done, stage.total, "", stage.detail))
+        progress.show(_now(plan, stage, times.last(stage.key)))
 
+    def reach(stage: Stage, at_s: float) -> None:
+        times.reach(stage.key, stage.title, at_s)
+        show(stage)
+
+    reach(tail.stage, started_s)
     try:
         while True:
-            tail.drain(show)
+            tail.drain(reach)
             elapsed_s = clock.now() - started_s
             found = driver.find(plan.name)
             if found is None or found.life == "exited" or (found.life == "created" and found.error):
@@ -130,16 +176,47 @@ def wait_until_ready(
                 if restarts >= GIVE_UP_RESTARTS:
                     raise died(plan, found, elapsed_s, tail, "crash-loop")
                 progress.say(f"{plan.name} ended and was started again by its restart policy ({restarts})")
-                tail = LogTail(lambda: driver.logs(plan.name, follow=True, tail=0))
+                tail = LogTail(lambda: driver.logs(plan.name, follow=True, tail=0), clock.now)
             answer = asks(plan.base_url, plan.served_model_names, api_key)
+            stage = tail.stage
             if answer.up:
-                return Ready(elapsed_s, answer.models, answer.verdict == "key-refused")
+                stage = FIRST_TOKEN
+                tail.drain(reach)  # its last words before it listened
+                times.reach(stage.key, stage.title)
+                completion = Completion("token") if answer.verdict == "key-refused" else first.poll()
+                if completion is not None and completion.verdict in ("token", "key-refused"):
+                    refused = "key-refused" in (answer.verdict, completion.verdict)
+                    return Ready(clock.now() - started_s, answer.models, refused, times.end())
+                if completion is not None and _hopeless(completion, first.tries):
+                    raise cannot_complete(plan, completion)
             if elapsed_s >= timeout_s:
                 raise late(plan, timeout_s, tail, answer)
-            show(tail.stage)
+            show(stage)
             clock.sleep(min(LOOK_EVERY_S, max(0.05, timeout_s - elapsed_s)))
     finally:
         progress.close()
+
+
+def _now(plan: Plan, stage: Stage, last_s: float) -> Now:
+    weighed = plan.model.weight_bytes / stage.total if stage.key == "weights" and stage.total else 0.0
+    return Now(stage.title, stage.done, stage.total, "", stage.detail, weighed, last_s)
+
+
+def _hopeless(completion: Completion, tries: int) -> bool:
+    """A server that just died answers nothing more, and is seen to be gone; one that stays is asked again."""
+    return completion.verdict == "refused" or (completion.verdict == "failed" and tries >= GIVE_UP_COMPLETIONS)
+
+
+def cannot_complete(plan: Plan, completion: Completion) -> SmokeError:
+    """The error for a server that is up, lists its model, and completes nothing."""
+    return SmokeError(
+        Problem(
+            "no-completion",
+            f"{plan.name} is up but does not complete: {without_secrets(completion.detail)}.",
+            f"{plan.target} {plan.name}",
+            f"`dsv4 logs {plan.name}` may say why, `dsv4 diagnose {plan.name}` what is known of it.",
+        )
+    )
 
 
 def died(plan: Plan, found: Seen | None, after_s: float, tail: LogTail, code: str = "server-died") -> ServerError:

@@ -20,6 +20,7 @@ class Pattern:
     expression: re.Pattern[str]
     detail: str
     source: str
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Stage:
     done: int = 0
     total: int = 0
     detail: str = ""
+    # Which of several bars of one stage is counted, such as the mode of the CUDA graphs.
+    part: str = ""
 
     @property
     def text(self) -> str:
@@ -48,30 +51,35 @@ def patterns() -> tuple[Pattern, ...]:
         Pattern(
             row["key"],
             row["title"],
-            orders.setdefault(row["key"], len(orders)),
+            orders.setdefault(row["key"], orders[row["beside"]] if "beside" in row else len(orders)),
             re.compile(row["pattern"]),
             row.get("detail", "{}"),
             row["source"],
+            row.get("back", False),
         )
         for row in table("stages")["stage"]
     )
 
 
 def advance(stage: Stage, line: str) -> Stage:
-    """The stage after a log line. A start goes forward only: what one rank says late does not take it back."""
+    """The stage after a log line. A start goes forward only: what one rank says late does not take it back.
+
+    But a line with ``back`` does: what was shown before it was a trial (vLLM captures graphs to see what they cost).
+    """
     for pattern in patterns():
-        if pattern.order < stage.order:
+        if pattern.order < stage.order and not pattern.back:
             continue
         found = _last(pattern.expression, line)
         if found is None:
             continue
         groups = found.groupdict()
-        same = pattern.order == stage.order
+        part = groups.get("part") or ""
+        same = pattern.key == stage.key and part == stage.part
         done, total = int(groups.get("done") or 0), int(groups.get("total") or 0)
         if same and (total == 0 or (done <= stage.done and total == stage.total)):
             done, total = stage.done, stage.total
         detail = pattern.detail.format(groups["detail"]) if groups.get("detail") else ""
-        stage = Stage(pattern.key, pattern.title, pattern.order, done, total, detail or stage.detail)
+        stage = Stage(pattern.key, pattern.title, pattern.order, done, total, detail or stage.detail, part)
     return stage
 
 

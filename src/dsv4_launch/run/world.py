@@ -11,6 +11,8 @@ from dsv4_launch.facts import HostFacts, Request
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.history import History
 from dsv4_launch.run.service import Driver
+from dsv4_launch.run.stage_times import StageTime
+from dsv4_launch.run.starts import Starts
 from dsv4_launch.values import Places, Word
 
 
@@ -19,6 +21,7 @@ class World:
     """What a launch needs from this host; the command line hands it in, tests hand in their own.
 
     ``engine`` gives a client of the docker package, to look for the image and pull it; None where no engine is needed.
+    ``starts`` knows what earlier starts took; None: nothing is remembered.
     """
 
     places: Places
@@ -28,6 +31,7 @@ class World:
     engine: Callable[[], Any] | None = None
     # Where launches are written down; None where they are not (rehearsals).
     history: History | None = None
+    starts: Starts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Outcome:
     gpus: tuple[int, ...] = ()
     checks: tuple[Result, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    stages: tuple[StageTime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

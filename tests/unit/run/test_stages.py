@@ -63,4 +63,4 @@ def test_a_start_goes_forward_only() -> None:
 
 def test_every_pattern_has_its_source() -> None:
     assert all(pattern.source.startswith("https://github.com/") for pattern in patterns())
-    assert all(set(p.expression.groupindex) <= {"done", "total", "detail"} for p in patterns())
+    assert all(set(p.expression.groupindex) <= {"done", "total", "detail", "part"} for p in patterns())
