@@ -75,7 +75,9 @@ def measure(chosen: argparse.Namespace) -> None:
         make_rehearsal(engine, home / "venv", compiler=True)
     # Between runs the caches must stay: a warm start needs those of the cold one before it.
     caches = chosen.results.absolute().with_suffix(".caches")
-    for number in range(len(read(chosen.results)), min(chosen.runs * len(WAYS), len(read(chosen.results)) + chosen.starts)):
+    for number in range(
+        len(read(chosen.results)), min(chosen.runs * len(WAYS), len(read(chosen.results)) + chosen.starts)
+    ):
         way = WAYS[number % len(WAYS)]
         with held(chosen.lock):
             found = start(way, caches, engine.env())

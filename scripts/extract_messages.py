@@ -35,13 +35,25 @@ from dsv4_launch.catalog.version import release_tuple  # noqa: E402
 from dsv4_launch.run.stages import patterns  # noqa: E402
 
 OUT = HERE.parent / "tests/recorded/messages.json"
-# Libraries in the oldest and newest version that a release of the catalog pins.
-EXTRA: dict[str, tuple[str, ...]] = {
-    "flashinfer-python": ("0.6.8.post1", "0.7.2.post1"),
-    "huggingface_hub": ("1.0.0",),
-    "transformers": ("5.10.4",),
+# Which part of a library is read, and in which versions: what releases of the catalog pin or allow.
+EXTRA: dict[str, tuple[str, tuple[str, ...]]] = {
+    "flashinfer-python": ("flashinfer/autotuner*", ("0.6.8.post1", "0.7.2.post1")),
+    "huggingface_hub": ("huggingface_hub", ("1.0.0",)),
+    "transformers": ("transformers/utils", ("5.10.4",)),
 }
-LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "debug_once", "info_once", "warning_once")
+LEVELS = (
+    "debug",
+    "info",
+    "warning",
+    "warn",
+    "error",
+    "exception",
+    "critical",
+    "log",
+    "debug_once",
+    "info_once",
+    "warning_once",
+)
 # What a placeholder becomes: a number, which fits where a name would stand too.
 FILLED = "7"
 _PERCENT = re.compile(r"%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[sdrfgixX]")
@@ -65,11 +77,11 @@ def main() -> int:
         for kind, text, place in texts(folder / "vllm"):
             found.setdefault((kind, text), {}).setdefault(version, place)
         print(f"vllm {version}: {sum(version in places for places in found.values())} texts", flush=True)
-    for package, versions in EXTRA.items():
+    for package, (part, versions) in EXTRA.items():
         for version in versions:
             folder = (chosen.extra or cache) / f"{package}-{version}"
             folder = folder if folder.is_dir() else unpacked(cache, package, version)
-            for kind, text, place in texts(folder):
+            for kind, text, place in texts(folder, part):
                 found.setdefault((kind, text), {}).setdefault(f"{package} {version}", place)
     rows = [{"kind": kind, "text": text, "at": ranges(at, releases)} for (kind, text), at in sorted(found.items())]
     lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
@@ -97,9 +109,10 @@ def piece_in(piece: str, text: str) -> bool:
     return bool(re.search(piece[3:], text)) if piece.startswith("re:") else piece in text
 
 
-def texts(folder: Path) -> Iterator[tuple[str, str, str]]:
+def texts(folder: Path, part: str = "*") -> Iterator[tuple[str, str, str]]:
     """Every wanted message of the Python files below a folder: kind, text with placeholders filled, ``file:line``."""
-    for path in sorted(folder.rglob("*.py")):
+    roots = [root for root in sorted(folder.glob(part)) if root.is_dir() or root.suffix == ".py"]
+    for path in sorted({path for root in roots for path in (root.rglob("*.py") if root.is_dir() else [root])}):
         place = path.relative_to(folder).as_posix()
         if not place.startswith(SKIPPED) or "deepseek" in place:
             yield from ((kind, text, f"{place}:{line}") for kind, text, line in of_source(path.read_bytes()))
@@ -149,7 +162,9 @@ def messages(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
             for name, value in zip(names, node.args.defaults, strict=False)
             if name.endswith("desc") and isinstance(value, ast.Constant)
         )
-    elif isinstance(node, ast.Assign) and any(getattr(t, "id", "").endswith(("desc", "_MSG", "message")) for t in node.targets):
+    elif isinstance(node, ast.Assign) and any(
+        getattr(t, "id", "").endswith(("desc", "_MSG", "message")) for t in node.targets
+    ):
         yield "bar" if "desc" in ast.unparse(node.targets[0]) else "constant", node.value
 
 

@@ -62,15 +62,16 @@ def serve(
 ) -> int:
     """Check this host, fetch what is missing, launch, wait until ready, and print the endpoint.
 
-    Image and weights are fetched first, outside of the start's deadline. Then it shows what the server does until
-    /health and /v1/models answer. Docker: returns once ready (--attach follows the log, --detach does not wait).
+    Image and weights are fetched first, outside of the start's deadline. Then it shows the stages of the start, each
+    with its time and that of the last start of the same plan, until /health and /v1/models answer and a completion of
+    one token came back. Docker: returns once ready (--attach follows the log, --detach does not wait).
     Native: stays in the foreground unless --detach. Ctrl-C before ready stops and removes what was started; after
     that it leaves a container running and stops a native server.
 
     A finished deployment of the same name is replaced. One that runs from the very same plan is left as it is.
 
     Exit 5: a host check fails, the name or port is taken. 6: docker or the image. 7: the server died or is late; its
-    last lines are shown. 9: the weights. 130: interrupted.
+    last lines are shown. 8: it is up and completes nothing. 9: the weights. 130: interrupted.
 
     Example: dsv4 serve flash-b200 --set server.port=8001
 

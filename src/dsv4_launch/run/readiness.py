@@ -144,8 +144,8 @@ def wait_until_ready(
 ) -> Ready:
     """Return when the service of this plan is healthy, lists its model name, and has answered one token.
 
-    ``times`` adds up the stages, also those before the launch. Raises ServerError, with its last lines, when it exits or
-    is not ready after ``timeout_s`` seconds; SmokeError when it is up and cannot complete.
+    ``times`` adds up the stages, also those before the launch. Raises ServerError, with its last lines, when it exits
+    or is not ready after ``timeout_s`` seconds; SmokeError when it is up and cannot complete.
     """
     clock = clock or Clock()
     started_s = clock.now()

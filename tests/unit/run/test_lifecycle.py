@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from doubles import PLAN, DownDriver, FakeDriver, Told, service, world
@@ -16,6 +17,8 @@ from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.lifecycle import dry_run, serve
 from dsv4_launch.run.readiness import Ready
 from dsv4_launch.run.service import digest_of
+from dsv4_launch.run.stage_times import StageTimes
+from dsv4_launch.run.starts import Starts
 from dsv4_launch.run.world import Options
 from dsv4_launch.targets import render
 
@@ -42,6 +45,24 @@ def test_to_ready() -> None:
     assert (outcome.state, outcome.models, outcome.seconds, outcome.digest) == ("ready", ("tiny",), 3.0, DIGEST)
     assert driver.calls == ["create"]
     assert {result.status for result in outcome.checks} <= {"passed", "not applicable"}
+
+
+def test_what_a_start_took_is_remembered_for_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen = []
+
+    def wait(*_: object, times: StageTimes, **__: object) -> Ready:
+        seen.append(times.last("weights"))
+        times.reach("weights", "loading weights")
+        return Ready(1.0, ("tiny",), stages=times.end())
+
+    monkeypatch.setattr(lifecycle, "wait_until_ready", wait)
+    here = replace(world(FakeDriver([None]), HOST), starts=Starts({"DSV4_STATE_DIR": str(tmp_path)}))
+    first = serve(B200, RENDERED, here, Options(), Told())
+    assert [stage.key for stage in first.stages] == ["launch", "weights"]
+    assert [stage.last_seconds for stage in first.stages] == [None, None]
+    second = serve(B200, RENDERED, here, Options(), Told())
+    assert [stage.last_seconds for stage in second.stages] == [stage.seconds for stage in first.stages]
+    assert seen == [0.0, first.stages[1].seconds]
 
 
 def test_detached_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
