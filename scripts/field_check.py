@@ -5,7 +5,8 @@
 
 A line of the file is `{"id", "raw", "image_or_version", "hardware", "outcome", "error"}`: outcome `works`, `fails` or
 `unknown`. A failure counts as named when lint has an error or a warning with an expected code: `"expect": ["D05"]`
-says it outright, else it is the advisory that explains the text of `error`.
+says it outright, else it is the advisory that explains the text of `error`. A text that no shell can run as it is
+recorded (cut off, or with its quotes lost) is counted apart: the deployment worked, this text cannot.
 Prints both rates and every miss; exit 10 below `--named` and `--clean` (percent).
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -38,6 +40,7 @@ class Tally:
     failed: int = 0
     clean: int = 0
     worked: int = 0
+    unrunnable: list[str] = field(default_factory=list)
     misses: list[str] = field(default_factory=list)
 
 
@@ -54,6 +57,9 @@ def main() -> int:
     for miss in tally.misses:
         print(miss)
     named, clean = percent(tally.named, tally.failed), percent(tally.clean, tally.worked)
+    for text in tally.unrunnable:
+        print(text)
+    print(f"texts that no shell can run as recorded, and lint says so: {len(tally.unrunnable)}")
     print(f"failures whose cause is named: {tally.named} of {tally.failed} ({named:.1f} %)")
     print(f"working commands without an error: {tally.clean} of {tally.worked} ({clean:.1f} %)")
     return 10 if named < options.named or clean < options.clean else 0
@@ -74,6 +80,10 @@ def check(row: dict[str, object], tally: Tally) -> None:
         found = [Finding(error.problems[0].code, "error", str(error), "", (0, 0))]
     errors = [finding for finding in found if finding.severity == "error"]
     if outcome == "works":
+        reason = unrunnable(str(row["raw"])) if errors else None
+        if reason is not None:
+            tally.unrunnable.append(f"{name}: {reason}; lint says {', '.join(sorted({e.code for e in errors}))}")
+            return
         tally.worked += 1
         tally.clean += not errors
         tally.misses += [f"{name}: works, lint says {e.code}: {e.why[:150]}" for e in errors]
@@ -85,6 +95,25 @@ def check(row: dict[str, object], tally: Tally) -> None:
     else:
         codes = ", ".join(f.code for f in found) or "nothing"
         tally.misses.append(f"{name}: fails ({row.get('error')}), lint says {codes}; expected {sorted(expected)}")
+
+
+def unrunnable(text: str) -> str | None:
+    """Why no shell can run a text as it is recorded, by bash's own word; None when it can. Nothing of it is run."""
+    done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"bash: {done.stderr.strip().splitlines()[0].partition(': ')[2]}"
+    # Braces outside quotes: bash makes words of them. Only a text without any other expansion is given to it.
+    found = re.search(r"""(?<=\s)\{"[^'`$;|&<>()]*\}(?=\s|$)""", text)
+    if found is None:
+        return None
+    words = subprocess.run(
+        ["bash", "-c", f"printf '%s\n' {found.group()}"], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    try:
+        json.loads(words[0])
+    except ValueError:
+        return f"bash makes {len(words)} words of {found.group()[:60]}, the first is {words[0]}, which is no JSON"
+    return None
 
 
 def expected_codes(row: dict[str, object]) -> set[str]:

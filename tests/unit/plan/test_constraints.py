@@ -43,8 +43,12 @@ CASES = {
     "mega-moe-needs-fp4-experts": (["model=flash-nvfp4", EP, MEGA], ["model=flash"]),
     "mega-moe-without-lora": ([EP, MEGA, "engine.enable_lora=true"], ["engine.enable_lora=false"]),
     "mtp-needs-module": ([CHECKPOINT, MTP], ["model=flash"]),
-    "mtp-hangs-before-0.20.2": ([at("0.20.1"), MTP], [at("0.20.2")]),
+    "mtp-hangs-before-0.20.1": ([at("0.20.0"), MTP], [at("0.20.1")]),
     "dspark-needs-0.25": ([at("0.24.0"), DSPARK], [at("0.25.0"), CHECKPOINT]),
+    "dspark-fills-its-block": (
+        [CHECKPOINT, at("0.27.1"), "engine.speculative_config={method: dspark, num_speculative_tokens: 3}"],
+        [at("0.28.0")],
+    ),
     "dspark-needs-module": ([DSPARK], [CHECKPOINT]),
     "dspark-runs-on-the-v2-runner": (
         [CHECKPOINT, DSPARK, "env.VLLM_USE_V2_MODEL_RUNNER='0'"],

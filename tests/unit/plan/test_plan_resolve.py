@@ -148,7 +148,7 @@ def test_other_arguments_of_the_release_pass_in_the_order_of_the_config():
         ),
         (
             ["engine={speculative_config: {method: mtp, num_speculative_tokens: 1}}"],
-            ImpossibleError, "mtp-hangs-before-0.20.2", "0.20.2",
+            ImpossibleError, "mtp-hangs-before-0.20.1", "0.20.2",
         ),
         (
             ["vllm='0.25.1'", "engine={speculative_config: {method: dspark, num_speculative_tokens: 5}}"],
