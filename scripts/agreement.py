@@ -35,6 +35,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 from dsv4_launch.catalog.flags import flag_table  # noqa: E402
 from dsv4_launch.plan.argv import parse  # noqa: E402
 from mutations import MODEL, mutations  # noqa: E402
+from snapshot_flags import install  # noqa: E402
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dsv4/snapshots"
 # Our codes for what vLLM's own parser stops at; every other refusal comes a little later.
@@ -163,15 +164,20 @@ def ask(lines: Sequence[tuple[str, list[str]]], version: str, options: argparse.
         }
         keep = {k: v for k, v in os.environ.items() if not k.startswith(("VLLM_", "HF_", "PYTHON"))}
         env = keep | {"PYTHONPATH": str(source)}
-        done = subprocess.run(
-            ["nice", str(options.python), str(JUDGE)],
-            input=json.dumps(request),
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=folder,
-        )
+        for _ in range(5):
+            done = subprocess.run(
+                [str(options.python), str(JUDGE)],
+                input=json.dumps(request),
+                env=env,
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=folder,
+            )
+            missing = re.search(r"No module named '([\w.]+)'\s*$", done.stderr)
+            # An older release imports what the environment's own does not need.
+            if not missing or not install(options.python, source, missing.group(1)):
+                break
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     if len(answers) != len(lines) + 1:
         print("error: vLLM did not answer:", *done.stderr.splitlines()[-15:], sep="\n  ", file=sys.stderr)

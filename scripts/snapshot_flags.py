@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "src"))
+sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
 from dsv4_launch.catalog.flag_store import decode, encode, order  # noqa: E402
+from get_uv import default_home, find_or_fetch, uv_env  # noqa: E402
 
 DATA = HERE.parent / "src/dsv4_launch/catalog/data/vllm"
 KEPT = (".py", ".json", ".jinja", "METADATA", "entry_points.txt")
@@ -131,9 +132,9 @@ def install(python: Path, source: Path, module: str) -> bool:
         wanted = line.removeprefix("Requires-Dist: ").split(";")[0].strip()
         if line.startswith("Requires-Dist: ") and re.split(r"[^\w.-]", wanted)[0].replace("_", "-").lower() == name:
             print(f"  {wanted} is added to the environment")
-            uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-            tool = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
-            return subprocess.run([*tool, "--quiet", wanted], check=False).returncode == 0
+            # The environment is uv's own and has no pip.
+            command = [find_or_fetch(default_home()), "pip", "install", "--python", python, "--quiet", wanted]
+            return subprocess.run(command, env=uv_env(), check=False).returncode == 0
     return False
 
 

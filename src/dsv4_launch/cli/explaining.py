@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.advisories import Advisory, advisories
+from dsv4_launch.catalog.limits import limits
 from dsv4_launch.catalog.lint import fault_kinds, lint_rules
 from dsv4_launch.catalog.read import table
 from dsv4_launch.catalog.rules import Patch, constraints
@@ -16,7 +17,7 @@ from dsv4_launch.values import listed, nearest
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A code in words. ``kind``: advisory, constraint, check, problem or lint."""
+    """A code in words. ``kind``: advisory, constraint, limit, check, problem or lint."""
 
     code: str
     kind: str
@@ -49,7 +50,26 @@ def explain_code(code: str, output: options.Output) -> int:
 
 def explanations() -> dict[str, Explanation]:
     """Every code that dsv4 prints, explained."""
-    return {entry.code: entry for entry in (*_lints(), *_problems(), *_checks(), *_constraints(), *_advisories())}
+    entries = (*_lints(), *_problems(), *_checks(), *_limits(), *_constraints(), *_advisories())
+    return {entry.code: entry for entry in entries}
+
+
+def _limits() -> list[Explanation]:
+    def told(codes: tuple[str, ...]) -> str:
+        return f"Told as {listed(codes)}; `dsv4 explain` has each." if codes else "Nothing to do: it is taken care of."
+
+    return [
+        Explanation(
+            one.id,
+            "limit",
+            "of the model on vLLM",
+            one.says,
+            told(one.codes),
+            f"vLLM {one.vllm}" if one.vllm else "every release",
+            sources=one.sources,
+        )
+        for one in limits()
+    ]
 
 
 def _advisories() -> list[Explanation]:

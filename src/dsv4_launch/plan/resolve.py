@@ -27,10 +27,13 @@ from dsv4_launch.plan.parts import (
 from dsv4_launch.plan.refuse import address, layout, options, secrets
 from dsv4_launch.plan.settings import settle, written
 from dsv4_launch.plan.types import Plan, PlannedContainer, PlannedNative
+from dsv4_launch.plan.variables import unread
 from dsv4_launch.values import frozen
 
 # Problems that say "valid, but cannot be"; every other one says that the input is wrong.
-_IMPOSSIBLE = frozenset({"flag-not-in-release", "layout", "gpu-unsupported", "version-too-old"})
+_IMPOSSIBLE = frozenset(
+    {"flag-not-in-release", "variable-not-in-release", "layout", "gpu-unsupported", "version-too-old"}
+)
 
 
 def resolve(loaded: Loaded) -> Plan:
@@ -64,7 +67,8 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
     settled, notices = settle(explicit, facts, {"model.repo": repo_of(config, known.variant)})
     table = flag_table(known.release.version)
     found, refused = arguments(settled, table, where)
-    problems += refused + broken(settled, facts, where) + layout(config, known, settled, where)
+    unknown, doubted = unread(config, known, table, where)
+    problems += refused + unknown + broken(settled, facts, where) + layout(config, known, settled, where)
     if problems:
         return None, problems
     model = model_of(config, known)
@@ -106,6 +110,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
         notices=(
             *notices,
             *doubts_of(known, where(("vllm",))),
+            *doubted,
             *advice(settled, facts, where),
             *deviations_of(config, model, settled),
         ),

@@ -23,7 +23,7 @@ docker run \
   --env HUMMING_CACHE_DIR=/root/.cache/dsv4/humming \
   --env CUDA_CACHE_PATH=/root/.cache/dsv4/cuda \
   --label dsv4.name=flash-b200-0.33 \
-  --label dsv4.digest=4221bbb1b2b112c5 \
+  --label dsv4.digest=320ab0af9603808f \
   --label "dsv4.user=$(id -un)" \
   --label 'dsv4.config={"container":{"ipc":"host","runtime":"nvidia","shm_size":"128g"},"engine":{"block_size":256,"compilation_config":{"cudagraph_mode":"FULL_AND_PIECEWISE","custom_ops":["all"]},"default_chat_template_kwargs":{"thinking":false},"enable_auto_tool_choice":true,"gpu_memory_utilization":0.9,"indexer_cache_dtype":"fp4","kv_cache_dtype":"fp8","max_model_len":"auto","max_num_batched_tokens":16384,"max_num_seqs":1024,"reasoning_parser":"deepseek_v4","tokenizer_mode":"deepseek_v4","tool_call_parser":"deepseek_v4"},"gpu":"b200","hub":{"offline":true},"model":"flash","name":"flash-b200-0.33","parallel":{"expert":true,"tensor":4},"server":{"host":"127.0.0.1","port":8000},"target":{"type":"docker"},"vllm":"0.33.0"}' \
   vllm/vllm-openai:v0.33.0 \
@@ -43,4 +43,5 @@ docker run \
   --enable-auto-tool-choice \
   --max-num-seqs 1024 \
   --default-chat-template-kwargs '{"thinking":false}' \
-  --shutdown-timeout 60
+  --shutdown-timeout 60 \
+  --fail-on-environ-validation

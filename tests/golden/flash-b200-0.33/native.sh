@@ -19,4 +19,5 @@ HF_HUB_OFFLINE=1 \
   --enable-auto-tool-choice \
   --max-num-seqs 1024 \
   --default-chat-template-kwargs '{"thinking":false}' \
-  --shutdown-timeout 60
+  --shutdown-timeout 60 \
+  --fail-on-environ-validation

@@ -23,7 +23,7 @@ docker run \
   --env HUMMING_CACHE_DIR=/root/.cache/dsv4/humming \
   --env CUDA_CACHE_PATH=/root/.cache/dsv4/cuda \
   --label dsv4.name=flash-nvfp4-b200 \
-  --label dsv4.digest=d0399ac56909c8be \
+  --label dsv4.digest=f74511fb777c5f3f \
   --label "dsv4.user=$(id -un)" \
   --label 'dsv4.config={"container":{"ipc":"host","runtime":"nvidia","shm_size":"128g"},"engine":{"block_size":256,"compilation_config":{"cudagraph_mode":"FULL_AND_PIECEWISE","custom_ops":["all"]},"enable_auto_tool_choice":true,"gpu_memory_utilization":0.9,"indexer_cache_dtype":"fp4","kv_cache_dtype":"fp8","max_model_len":"auto","max_num_batched_tokens":8192,"max_num_seqs":1024,"reasoning_parser":"deepseek_v4","tokenizer_mode":"deepseek_v4","tool_call_parser":"deepseek_v4"},"gpu":"b200","hub":{"offline":true},"model":"flash-nvfp4","name":"flash-nvfp4-b200","parallel":{"expert":true,"tensor":4},"server":{"host":"127.0.0.1","port":8000},"target":{"type":"docker"},"vllm":"0.27.1"}' \
   vllm/vllm-openai:v0.27.1 \
@@ -42,4 +42,5 @@ docker run \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
   --max-num-seqs 1024 \
-  --shutdown-timeout 60
+  --shutdown-timeout 60 \
+  --fail-on-environ-validation

@@ -18,4 +18,5 @@ HF_HUB_OFFLINE=1 \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
   --max-num-seqs 1024 \
-  --shutdown-timeout 60
+  --shutdown-timeout 60 \
+  --fail-on-environ-validation

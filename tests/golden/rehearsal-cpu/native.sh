@@ -19,4 +19,5 @@ VLLM_ENGINE_READY_TIMEOUT_S=600 \
   --max-num-seqs 1024 \
   --trust-remote-code \
   --served-model-name deepseek-ai/DeepSeek-V4-Flash \
-  --shutdown-timeout 60
+  --shutdown-timeout 60 \
+  --fail-on-environ-validation
