@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeAlias
 
-RefName = Literal["home", "hf_home", "dsv4_cache", "rehearsal_home", "user", "gpus", "cuda_devices"]
+RefName = Literal["home", "hf_home", "dsv4_cache", "rehearsal_home", "user", "path", "gpus", "cuda_devices"]
 
 # How a POSIX shell finds what the placeholder stands for. A launch must find the same: dsv4_launch.host.places. GPUs
 # are the exception: where DSV4_GPUS names none, a shell takes all, and a launch those that are free
@@ -26,6 +26,7 @@ SHELL_FORMS: Mapping[RefName, str] = {
     "dsv4_cache": "${XDG_CACHE_HOME:-$HOME/.cache}/dsv4",
     "rehearsal_home": "${DSV4_REHEARSAL_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/rehearsal}",
     "user": "$(id -un)",
+    "path": "$PATH",
     "gpus": "${DSV4_GPUS:-all}",
     "cuda_devices": "${DSV4_GPUS:-${CUDA_VISIBLE_DEVICES:-0,1,2,3,4,5,6,7}}",
 }

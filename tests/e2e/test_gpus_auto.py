@@ -12,7 +12,7 @@ from tests.e2e.native_box import Box, boxes, make_home
 from e2e.conftest import Node, envelope, name_of
 from e2e.nvml_shim import topology_file
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(180)
 
 BUSY = {"NVML_SHIM_FILE": str(topology_file("b200x8-first-4-busy"))}
 SYMM_MEM_OFF = ("--set", 'env.VLLM_ALLREDUCE_USE_SYMM_MEM="0"')

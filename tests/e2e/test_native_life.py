@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import signal
 import socket
+import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.native_box import Box, boxes, make_home
+from tests.e2e.native_box import DSV4, Box, boxes, make_home
 
 CANARY = "canary-2b7f61d09c-not-for-anyone"
 
@@ -55,7 +59,7 @@ def test_foreground_follows_and_ctrl_c_stops(box: Box) -> None:
     box.assert_gone()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_before_ready_leaves_nothing(box: Box, number: int) -> None:
     serving = box.start("serve", str(box.config), STANDIN_HANG="1", STANDIN_TREE="1")
     box.wait_for("starting")
@@ -63,6 +67,57 @@ def test_interrupted_before_ready_leaves_nothing(box: Box, number: int) -> None:
     os.kill(serving.pid, number)
     _, err = serving.communicate(timeout=30)
     assert serving.returncode == 130, err
+    box.assert_gone()
+
+
+def _drain(terminal: int, over: threading.Event) -> None:
+    """Read what is said, as a terminal does, until it is to be closed."""
+    while not over.is_set():
+        if select.select([terminal], [], [], 0.1)[0]:
+            os.read(terminal, 65536)
+
+
+@pytest.mark.parametrize("when", ["starting", "ready"])
+def test_a_terminal_that_is_closed_leaves_nothing(box: Box, when: str) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:  # the child: a session of its own, with this terminal
+        hangs = {"STANDIN_HANG": "1"} if when == "starting" else {}
+        os.execve(DSV4, [DSV4, "serve", str(box.config)], {**box.env, **hangs, "STANDIN_TREE": "1", "TERM": "xterm"})
+    over = threading.Event()
+    reading = threading.Thread(target=_drain, args=(terminal, over), daemon=True)
+    reading.start()
+    box.wait_for(when)
+    over.set()
+    reading.join(5)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == (130 if when == "starting" else 0)
+    box.assert_gone()
+
+
+def test_nohup_goes_on(box: Box) -> None:
+    words = ["nohup", DSV4, "serve", str(box.config)]
+    serving = subprocess.Popen(
+        words, env={**box.env, "STANDIN_READY_AFTER_S": "2"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    box.started.append(serving)
+    box.wait_for("starting")
+    os.kill(serving.pid, signal.SIGHUP)
+    box.wait_for("ready")
+    assert serving.poll() is None
+    os.kill(serving.pid, signal.SIGTERM)
+    serving.communicate(timeout=20)
+    box.assert_gone()
+
+
+def test_a_program_named_by_its_path_finds_the_tools_beside_it(box: Box) -> None:
+    (box.folder / "ninja").write_text("#!/bin/sh\necho 1.0-beside\n")
+    (box.folder / "ninja").chmod(0o755)
+    box.vllm.write_text(box.vllm.read_text().replace("exec ", f"ninja > {box.folder}/said\nexec "))
+    assert box.serve("--detach").returncode == 0
+    box.wait_for("ready")
+    assert (box.folder / "said").read_text() == "1.0-beside\n"
+    box.dsv4("stop", box.name)
     box.assert_gone()
 
 

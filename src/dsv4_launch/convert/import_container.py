@@ -225,6 +225,8 @@ def import_environment(launch: Launch, draft: Draft) -> None:
             draft.put("", "gpus", [int(n) for n in value.split(",")], variable.span)
         elif name == "CUDA_VISIBLE_DEVICES" and not launch.contained and value == SHELL_FORMS["cuda_devices"]:
             draft.put("", "gpus", "auto", variable.span)
+        elif name == "PATH" and not launch.contained and value == f"{launch.program.rpartition('/')[0]}:$PATH":
+            continue  # a launch puts the program's own folder there by itself
         elif variable.opaque and "$" in value:
             draft.say("lost", f"{name}={value}: only the shell that runs it knows the value", variable.span)
         else:

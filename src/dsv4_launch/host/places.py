@@ -18,6 +18,7 @@ def find_places(env: Mapping[str, str] | None = None) -> Places:
         "dsv4_cache": f"{cache}/dsv4",
         "rehearsal_home": known.get("DSV4_REHEARSAL_HOME") or f"{cache}/dsv4/rehearsal",
         "user": _user(),
+        "path": known.get("PATH") or os.defpath,
     }
 
 

@@ -10,7 +10,7 @@ from dsv4_launch.catalog.gpus import Gpu
 from dsv4_launch.config.model import LaunchConfig
 from dsv4_launch.plan.settings import Settings
 from dsv4_launch.plan.types import Bind, Variable
-from dsv4_launch.values import Ref, Word, host_path, joined
+from dsv4_launch.values import Joined, Ref, Word, host_path, joined
 
 Where = Callable[[tuple[str | int, ...]], str]
 
@@ -49,8 +49,20 @@ def binds(config: LaunchConfig, gpu: Gpu, image: str, model: Word | None) -> tup
     return tuple(found)
 
 
-def environment(config: LaunchConfig, settled: Settings, where: Where) -> tuple[Variable, ...]:
-    """The server's environment: settled variables, caches in a container, then secrets by name."""
+def _folder(program: Word) -> Word:
+    """The folder of a program that is named by its path; "" for one that is looked for on PATH."""
+    parts = program.join if isinstance(program, Joined) else (program,)
+    last = parts[-1]
+    if not isinstance(last, str) or "/" not in last or any(isinstance(p, str) and ":" in p for p in parts):
+        return ""
+    return joined(*parts[:-1], last.rpartition("/")[0]) or "/"
+
+
+def environment(config: LaunchConfig, settled: Settings, program: Word, where: Where) -> tuple[Variable, ...]:
+    """The server's environment: settled variables, caches in a container, then secrets by name.
+
+    ``program`` is what a native server is started with.
+    """
     found = {
         name.removeprefix("env."): Variable(name.removeprefix("env."), str(s.value), s.why, s.source)
         for name, s in settled.items()
@@ -61,6 +73,12 @@ def environment(config: LaunchConfig, settled: Settings, where: Where) -> tuple[
             found.setdefault(
                 cache.variable, Variable(cache.variable, f"{_CACHES}/{cache.directory}", cache.why, cache.source)
             )
+    if config.target.type == "native" and (folder := _folder(program)):
+        # FlashInfer builds kernels at run time with the ninja that lies beside its own Python.
+        why = "the tools of the environment that the program is in, such as ninja for kernels built at run time"
+        found.setdefault(
+            "PATH", Variable("PATH", joined(folder, ":", Ref("path")), why, where(("target", "executable")))
+        )
     gpus = settled["gpus"].value
     if config.target.type == "native" and gpus != "all":
         visible: Word = Ref("cuda_devices") if gpus == "auto" else ",".join(map(str, gpus))

@@ -84,7 +84,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
         gpus=gpus_of(known, settled),
         parallel={name: int(settled[f"parallel.{name}"].value) for name in ("tensor", "data", "pipeline", "expert")},
         arguments=found,
-        environment=environment(config, settled, where),
+        environment=environment(config, settled, executable_of(config, known), where),
         host=config.server.host,
         port=config.server.port,
         served_model_names=(names,) if isinstance(names, str) else tuple(names),

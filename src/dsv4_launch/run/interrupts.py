@@ -1,20 +1,45 @@
-"""Ctrl-C, and SIGTERM as the same: held back while something is half made, not heard while it is undone."""
+"""Ctrl-C, and SIGTERM and SIGHUP as the same: held back while something is half made, not heard while it is undone.
+
+What is ignored (SIGHUP under `nohup`) stays ignored.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Those of stdout and stderr that were terminals when this process began to listen.
+_terminals: list[int] = []
 
 
 def terminate_as_interrupt() -> None:
-    """Make SIGTERM end this process as Ctrl-C does, so that what was started is stopped too."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Make SIGTERM, and the SIGHUP of a closed terminal, end this process as Ctrl-C does: it stops what it made."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    _terminals[:] = [number for number in (1, 2) if os.isatty(number)]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _hung_up)
+
+
+def _hung_up(number: int, frame: FrameType | None) -> None:
+    _leave_what_is_gone()
+    signal.default_int_handler(number, frame)
+
+
+def _leave_what_is_gone() -> None:
+    """A write to a terminal that was closed fails, in the middle of undoing: it goes nowhere instead."""
+    gone = [number for number in _terminals if not os.isatty(number)]
+    if gone:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in gone:
+            os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 class Held:
@@ -25,6 +50,7 @@ class Held:
 
     def note(self, _number: int, _frame: FrameType | None) -> None:
         """The handler meanwhile."""
+        _leave_what_is_gone()
         self.came += 1
         if self.came > 1:
             raise KeyboardInterrupt
@@ -50,9 +76,11 @@ def _handled_by(handler: signal._HANDLER) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers belong to the main thread; another one is never interrupted
         return
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    ignored = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in _SIGNALS if number not in ignored}
     try:
         yield
     finally:
+        _leave_what_is_gone()
         for number, old in before.items():
             signal.signal(number, old)

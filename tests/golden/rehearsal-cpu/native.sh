@@ -2,6 +2,7 @@
 VLLM_ENGINE_READY_TIMEOUT_S=600 \
   VLLM_CPU_KVCACHE_SPACE=1 \
   HF_HUB_OFFLINE=1 \
+  PATH="${DSV4_REHEARSAL_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/rehearsal}/venv/bin:$PATH" \
   "${DSV4_REHEARSAL_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/rehearsal}/venv/bin/vllm" serve "${DSV4_REHEARSAL_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/rehearsal}/model" \
   --host 127.0.0.1 \
   --port 8000 \

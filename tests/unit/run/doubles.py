@@ -22,6 +22,7 @@ PLACES = {
     "dsv4_cache": "/h/.cache/dsv4",
     "rehearsal_home": "/h/.cache/dsv4/rehearsal",
     "user": "u",
+    "path": "/usr/bin",
 }
 
 

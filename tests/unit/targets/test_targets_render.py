@@ -17,6 +17,7 @@ PLACES = {
     "dsv4_cache": "/home/u/.cache/dsv4",
     "rehearsal_home": "/home/u/r",
     "user": "ada",
+    "path": "/usr/bin",
 }
 
 
@@ -142,6 +143,16 @@ def test_native_has_host_port_and_its_environment_in_front():
     assert shell.oneline(rendered).startswith(
         "VLLM_ENGINE_READY_TIMEOUT_S=3600 CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES=0,1,2,3 vllm serve"
     )
+
+
+@pytest.mark.parametrize(
+    ("program", "path"),
+    [("/opt/v/bin/vllm", "/opt/v/bin:$PATH"), ("~/my env/bin/vllm", "$HOME/my env/bin:$PATH"), ("vllm", None)],
+)
+def test_a_program_named_by_its_path_has_its_folder_on_the_path(program: str, path: str | None):
+    text = shell.oneline(render(plan_of(f"target={{type: native, executable: {program}}}")))
+    assert (f'PATH="{path}" ' in text) == (path is not None)
+    assert ("PATH=" in text) == (path is not None)
 
 
 def test_a_revision_is_served_as_pinned():
