@@ -73,7 +73,7 @@ def test_a_native_server_sees_the_free_gpus(box: Box, shim: dict[str, str]) -> N
     text = text.replace('model: "flash"', f"model: {{path: {model}, variant: flash}}")
     wants = "parallel: {tensor: 4, expert: true}\nengine: {kv_cache_dtype: fp8}\n"
     box.config.write_text(text + wants + 'env: {VLLM_ALLREDUCE_USE_SYMM_MEM: "0"}\n')
-    done = box.serve("--detach", "--skip", "ENG*=a stand-in", **shim, **BUSY)
+    done = box.serve("--detach", "--skip", "ENG*=a stand-in", **{**shim, **BUSY})
     assert done.returncode == 0, done.stderr
     server = box.record()["server"]["pid"]  # type: ignore[index]
     found = dict(pair.split("=", 1) for pair in Path(f"/proc/{server}/environ").read_text().split("\0") if "=" in pair)

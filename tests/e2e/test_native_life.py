@@ -141,10 +141,10 @@ def test_a_flag_that_the_server_refuses(box: Box) -> None:
 
 
 def test_late_is_exit_7_and_it_goes_on(box: Box) -> None:
-    done = box.serve("--timeout", "1", STANDIN_READY_AFTER_S="6")
+    done = box.serve("--timeout", "1", STANDIN_READY_AFTER_S="20")
     assert done.returncode == 7
     assert box.state_of() == "starting"
-    box.wait_for("ready")
+    box.wait_for("ready", timeout_s=60)
     box.dsv4("stop", box.name)
     box.assert_gone()
 

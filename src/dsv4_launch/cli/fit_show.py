@@ -25,8 +25,7 @@ def _short(fit: MemoryFit) -> list[str]:
     each = "an engine" if fit.engines > 1 else "the server"
     low, high = fit.low, fit.high
     lines = [
-        f"{fit.weights_gib:.1f} GiB weights, {_span(low.available_kv_gib, high.available_kv_gib)} GiB KV cache, of "
-        f"{fit.gpu_gib:.1f} GiB a GPU",
+        f"{fit.weights_gib:.1f} GiB weights, {_room(fit)} GiB KV cache, of {fit.gpu_gib:.1f} GiB a GPU",
         f"{each} holds {_span(low.resident_concurrency, high.resident_concurrency, 0)} requests of "
         f"{fit.max_model_len:,} tokens (the log will say {_span(low.max_concurrency, high.max_concurrency, 2)}x)",
     ]
@@ -86,7 +85,7 @@ def _table(fit: MemoryFit) -> list[tuple[str, str]]:
     rows += [
         (
             "KV cache",
-            f"{_span(low.available_kv_gib, high.available_kv_gib, 2)} GiB{'  (measured)' if fit.measured else ''}",
+            f"{_room(fit, 2)} GiB{'  (measured)' if fit.measured else ''}",
         ),
         ("bytes of a block", f"{fit.bytes_per_block:,}"),
         ("blocks", _of(fit, "num_blocks", 0)),
@@ -115,6 +114,12 @@ def _span(low: float, high: float, digits: int = 1) -> str:
     return first if first == last else f"{first} to {last}"
 
 
+def _room(fit: MemoryFit, digits: int = 1) -> str:
+    """GiB for KV, from low to high; where all else takes more than there is, none."""
+    low, high = (max(end.available_kv_gib, 0.0) for end in (fit.low, fit.high))
+    return _span(low, high, digits) if high else "no"
+
+
 def show_sweep(rows: Sequence[Row]) -> None:
     """Print a sweep as a table; KV and concurrencies as low to high."""
     names = list(rows[0].values) if rows else []
@@ -124,7 +129,7 @@ def show_sweep(rows: Sequence[Row]) -> None:
             *row.values.values(),
             str(row.gpus),
             f"{row.fit.weights_gib:.1f}",
-            _span(row.fit.low.available_kv_gib, row.fit.high.available_kv_gib, 0),
+            _room(row.fit, 0),
             f"{row.fit.num_blocks:,}",
             f"{row.fit.low.longest:,}",
             _sums(row.fit, "max_concurrency", 1) if row.fit.high.fits else "does not fit",

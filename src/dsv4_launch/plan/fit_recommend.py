@@ -12,10 +12,10 @@ from dsv4_launch.catalog.models import Variant
 from dsv4_launch.catalog.version import within
 from dsv4_launch.plan.fit import answer
 from dsv4_launch.plan.fit_roofline import Ceiling, ceiling
+from dsv4_launch.plan.fit_sweep import TENSOR
 from dsv4_launch.plan.fit_types import MemoryFit, Question
 
 Objective = Literal["throughput", "latency", "context"]
-_TENSOR = (1, 2, 4, 8)
 _BATCHED = (16384, 8192, 4096, 2048)
 UTILIZATION = 0.90
 
@@ -47,7 +47,7 @@ def recommend(
 ) -> list[Choice]:
     """The layouts on at most ``gpus`` GPUs that hold the requests, best first; empty when none does."""
     choices = []
-    for tensor in _TENSOR:
+    for tensor in TENSOR:
         for data in range(1, gpus // tensor + 1):
             if variant.routed_experts % (tensor * data) == 0:
                 found = _best(_asked(gpu, variant, vllm, tensor, data, context, concurrency), context, concurrency)

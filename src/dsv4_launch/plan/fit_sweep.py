@@ -19,6 +19,10 @@ from dsv4_launch.values import listed, nearest
 _PARALLEL = re.compile(r"(?=[tdp])(?:tp(\d{1,4}))?(?:pp(\d{1,4}))?(?:dp(\d{1,4}))?(?:tp(\d{1,4}))?(ep)?")
 _RANGE = re.compile(r"([0-9.]+[kKmM]?)\.\.([0-9.]+[kKmM]?)")
 MOST = 10_000
+# What vLLM can split this model's heads and output groups into (the constraint on parallel.tensor).
+TENSOR = (1, 2, 4, 8)
+# Sixteen times the model's context: beyond it only the overhead would grow.
+MOST_TOKENS = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,9 @@ def parallel(asked: Question, word: str) -> Question:
     tensor, pipeline, data = (int(n or 1) for n in (found.group(1) or found.group(4), found.group(2), found.group(3)))
     if not 1 <= tensor * pipeline * data <= 65536 or pipeline > 43:
         raise UsageError(f"{word} is no layout: it takes {tensor * pipeline * data} GPUs.")
+    if tensor not in TENSOR:
+        why = f"vLLM cannot split this model over {tensor} tensor ranks"
+        raise UsageError(f"{word} is no layout: {why}.", fix=f"tensor ranks: {listed(TENSOR)}.")
     expert = bool(found.group(5)) or asked.expert
     return replace(
         asked, tensor=tensor, data=data, pipeline=pipeline, expert=expert, mega_moe=asked.mega_moe and expert
@@ -101,6 +108,8 @@ def _tokens(field: str) -> Callable[[Question, str], Question]:
         number = integer(text)
         if not number or number < 1:
             raise UsageError(f"{field}={text} is no number of tokens.", fix="As in 8192, 64k (64,000) or 64K (65,536).")
+        if number > MOST_TOKENS:
+            raise UsageError(f"{field}={text} is more than any server takes.", fix=f"At most {MOST_TOKENS:,}.")
         return _replaced(asked, {field: number})
 
     return change

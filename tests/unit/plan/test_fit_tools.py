@@ -62,7 +62,8 @@ def test_words_for_layouts(word: str, layout: tuple):
     "words",
     [["nonsense"], ["tokens=1"], ["parallel=8"], ["parallel=tp0"], ["parallel="], ["max_model_len=-5"],
      ["max_num_seqs=9..3"], ["gpu_memory_utilization=2"], ["max_model_len=1", "max_model_len=2"],
-     ["parallel=tp4tp4"], ["parallel=dp99999"], ["indexer_cache_dtype=int4"],
+     ["parallel=tp4tp4"], ["parallel=dp99999"], ["parallel=tp3"],
+     ["max_num_batched_tokens=1..99999999999999999999"], ["indexer_cache_dtype=int4"],
      [f"max_num_seqs={','.join(map(str, range(1, 200)))}", f"max_model_len={','.join(map(str, range(1, 200)))}"]],
 )  # fmt: skip
 def test_sweeps_that_cannot_be(words: list[str]):
