@@ -10,6 +10,7 @@ import typer
 
 from dsv4_launch.cli import (
     advisory_commands,
+    bench_commands,
     config_commands,
     convert_commands,
     diagnose_command,
@@ -50,6 +51,7 @@ diagnose_command.register(app)
 diff_command.register(app)
 history_command.register(app)
 smoke_commands.register(app)
+bench_commands.register(app)
 
 
 def _print_version(wanted: bool) -> None:
