@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from importlib.resources import files
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -17,6 +18,7 @@ from dsv4_launch.bench import look
 from dsv4_launch.bench.chart_rows import rows
 from dsv4_launch.bench.charts import BY_KEY, CHARTS, FIRST_FOUR, applies, spec, starts_log
 from dsv4_launch.bench.series import Series, with_own_labels
+from dsv4_launch.run.bench_series import load
 
 NAMES = {"itl": "itl", "ttft": "ttft", "tpot": "tpot", "e2e": "e2el"}
 
@@ -185,3 +187,28 @@ def test_the_page_has_the_same_colours_as_the_pictures() -> None:
         for number, color in enumerate(look.COLORS[theme]):
             assert f"--c{number}: {color}" in text
         assert f"--page: {look.PAGE[theme]}" in text
+
+
+# --- runs of real vLLM --------------------------------------------------------------------------------------------
+
+RECORDED = Path(__file__).parents[2] / "recorded" / "bench"
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_recorded_run_is_drawn_as_its_raw_files_say(name: str) -> None:
+    (found,) = load(RECORDED / name)
+    raws: dict[int, list[dict[str, Any]]] = {}
+    for path in sorted((RECORDED / name / "points").glob("c*-r?.json")):
+        raws.setdefault(int(path.name[1:5]), []).append(json.loads(path.read_text()))
+    drawn = table(found)
+    assert set(drawn) == set(raws)
+    for level, results in raws.items():
+        good = [result for result in results if result["completed"]]
+        row = drawn[level]
+        for name_, key in NAMES.items():
+            assert row[f"{name_}_mid"] == pytest.approx(fmean(r[f"median_{key}_ms"] for r in good), rel=1e-5)
+            assert row[f"{name_}_p99"] == pytest.approx(fmean(r[f"p99_{key}_ms"] for r in good), rel=1e-5)
+        assert row["ttft_mean"] == pytest.approx(fmean(r["mean_ttft_ms"] for r in good), rel=1e-5)
+        # vLLM's own figures: ours must not be another calculation of them.
+        assert row["total_throughput"] == pytest.approx(fmean(r["total_token_throughput"] for r in good), rel=1e-3)
+        assert row["output_throughput"] == pytest.approx(fmean(r["output_throughput"] for r in good), rel=1e-3)
