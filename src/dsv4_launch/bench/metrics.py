@@ -67,18 +67,20 @@ def _lowest_clock(side: Side) -> float | None:
 
 _ALL = (
     *(_latency(name, part) for name in _LATENCIES for part in _PARTS),
-    _of_point("output_throughput", "output tokens per second", "tok/s", "higher", lambda p: p.output_throughput),
-    _of_point("input_throughput", "input tokens per second", "tok/s", "higher", lambda p: p.input_throughput),
+    _of_point(
+        "output_throughput", "output tokens per second", "tok/s", "higher", lambda p: p.output_throughput or None
+    ),
+    _of_point("input_throughput", "input tokens per second", "tok/s", "higher", lambda p: p.input_throughput or None),
     _of_point(
         "total_throughput", "input and output tokens per second", "tok/s", "higher", lambda p: p.total_throughput
     ),
-    _of_point("request_throughput", "requests per second", "req/s", "higher", lambda p: p.request_throughput),
+    _of_point("request_throughput", "requests per second", "req/s", "higher", lambda p: p.request_throughput or None),
     _of_point("goodput", "requests per second within the SLO", "req/s", "higher", lambda p: p.goodput),
-    _of_point("completed", "completed requests", "", "", lambda p: float(p.completed)),
-    _of_point("failed", "failed requests", "", "lower", lambda p: float(p.failed)),
-    _of_point("error_rate", "share of failed requests", "", "lower", lambda p: p.error_rate),
+    _of_point("completed", "completed requests", "", "", lambda p: float(p.completed) if p.duration_s else None),
+    _of_point("failed", "failed requests", "", "lower", lambda p: float(p.failed) if p.duration_s else None),
+    _of_point("error_rate", "share of failed requests", "", "lower", lambda p: p.error_rate if p.duration_s else None),
     _of_point("in_flight", "requests in flight, mean (client)", "", "", lambda p: p.in_flight),
-    _of_point("duration", "duration", "s", "", lambda p: p.duration_s),
+    _of_point("duration", "duration", "s", "", lambda p: p.duration_s if p.duration_s else None),
     _server("server_ttft_mean", "time to first token by the server, mean", "ms", "lower", "ttft_mean_ms"),
     _server("server_itl_mean", "inter-token latency by the server, mean", "ms", "lower", "itl_mean_ms"),
     _server("server_queue_mean", "time in the server's queue, mean", "ms", "lower", "queue_mean_ms"),

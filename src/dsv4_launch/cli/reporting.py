@@ -28,15 +28,22 @@ def formats(text: str) -> tuple[str, ...]:
 
 
 def report(
-    paths: Sequence[str], out: str | None, asked: tuple[str, ...], title: str | None, output: options.Output
+    paths: Sequence[str],
+    out: str | None,
+    asked: tuple[str, ...],
+    title: str | None,
+    references: Sequence[str],
+    output: options.Output,
 ) -> int:
     """Write the report of runs; returns the exit code.
 
     Raises InputError (a run cannot be read), ToolError (the extra is missing), HostError (cannot be written).
     """
+    from dsv4_launch.bench.published import published
     from dsv4_launch.run.bench_series import load_all
 
-    series = load_all(paths)
+    theirs = [published(key) for key in references]
+    series = (*load_all(paths), *theirs)
     folder = Path(out) if out else _beside(paths[0])
     written = write(series, folder, asked, title or _title(series))
     notes = notes_of(series)
