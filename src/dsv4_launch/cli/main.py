@@ -11,6 +11,7 @@ import typer
 from dsv4_launch.cli import (
     advisory_commands,
     bench_commands,
+    apply_command,
     config_commands,
     convert_commands,
     diagnose_command,
@@ -49,6 +50,7 @@ convert_commands.register(app)
 weights_commands.register(app)
 diagnose_command.register(app)
 diff_command.register(app)
+apply_command.register(app)
 history_command.register(app)
 smoke_commands.register(app)
 bench_commands.register(app)

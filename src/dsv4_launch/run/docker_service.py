@@ -106,6 +106,11 @@ class DockerDriver:
         except docker.errors.NotFound:
             return
 
+    def pids(self, name: str) -> frozenset[int]:
+        """The container's processes, by their pids on the host."""
+        with _asking():
+            return frozenset(process.pid for process in self._processes(name))
+
     def stop(self, name: str, timeout_s: float) -> None:
         """SIGTERM, then SIGKILL after ``timeout_s``; the engine kills every process of the container.
 

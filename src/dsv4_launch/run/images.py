@@ -139,6 +139,27 @@ def digest_of_image(client: Any, ref: str) -> str:
     return digests[0].partition("@")[2] if digests else str(found.get("Id") or "")
 
 
+def put_back(client: Any, ref: str, digest: str, progress: Progress) -> None:
+    """Let a name stand for the image that it stood for: by its registry digest or its id, if that image is still here.
+
+    Nothing is pulled. An image that is gone is told: the launch takes what the name stands for now.
+    """
+    import docker
+
+    if "@" in ref or digest_of_image(client, ref) == digest:
+        return
+    name, tag = docker.utils.parse_repository_tag(ref)
+    for known in (f"{name}@{digest}", digest):
+        try:
+            found = client.api.inspect_image(known)
+            client.api.tag(found["Id"], name, tag or "latest", force=True)
+        except docker.errors.APIError:
+            continue
+        progress.say(f"{ref} stands for {digest[:19]} again, which ran before")
+        return
+    progress.say(f"warning: the image {digest[:19]} that ran as {ref} before is not here any more")
+
+
 def follow(
     events: Iterable[Mapping[str, Any] | None],
     ref: str,

@@ -84,6 +84,13 @@ class NativeDriver:
         found = native_log.lines(folder / state.LOG, tail=tail, ended=ended if follow else None)
         return found if since is None else later(found, since, datetime.now(UTC))
 
+    def pids(self, name: str) -> frozenset[int]:
+        """The server's processes and their supervisor."""
+        folder = self._folder(name)
+        _, supervisor, server = known(folder)
+        found = [*processes.tree(supervisor, server, folder), *([supervisor] if supervisor else [])]
+        return frozenset(process.pid for process in found)
+
     def stop(self, name: str, timeout_s: float) -> None:
         """SIGTERM to the server, ``timeout_s`` of patience, then SIGKILL to all of its tree: nothing is left."""
         folder = self._folder(name)

@@ -74,6 +74,9 @@ class Driver(Protocol):
     def logs(self, name: str, *, follow: bool, tail: int | None, since: datetime | None = None) -> Iterator[str]:
         """Log lines, oldest first, without line ends; with ``follow`` until the service exits; from ``since`` on."""
 
+    def pids(self, name: str) -> frozenset[int]:
+        """The processes of a service by their pids on this host, as far as they can be seen."""
+
     def stop(self, name: str, timeout_s: float) -> None:
         """Ask the server to stop, wait, then force it; the whole process tree is gone afterwards."""
 
