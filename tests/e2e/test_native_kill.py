@@ -103,8 +103,46 @@ def test_damaged_state_file(box: Box, text: str) -> None:
     told = box.dsv4("status", box.name)
     assert told.returncode == 0, told.stderr
     assert box.name in told.stdout
-    assert box.serve().returncode == 5, "it runs, whatever its file says"
+    assert "ready" in told.stdout
+    assert box.record()["digest"], "made anew from the launch and the process table"
+    assert (box.folder_of_service / "service.json.damaged").read_text() == text
+    assert f"name: {box.name}" in box.dsv4("show", box.name).stdout
+    assert box.serve().returncode == 0, "it runs already, and is left alone"
     assert box.dsv4("stop", box.name, "--timeout", "2").returncode == 0
+    box.assert_gone()
+
+
+def test_both_records_damaged_or_gone(box: Box) -> None:
+    box.serve("--detach", STANDIN_TREE="1")
+    box.wait_for("ready")
+    for name in ("service.json", "launch.json"):
+        (box.folder_of_service / name).write_text("{")
+    told = box.dsv4("status", box.name)
+    assert (told.returncode, box.name in told.stdout) == (0, True)
+    assert "serve" in box.record()["argv"], "from the process table"
+    (box.folder_of_service / "service.json").unlink()
+    assert box.state_of() != "absent"
+    assert box.serve().returncode == 5, "it runs, whatever its files say"
+    assert box.dsv4("stop", box.name, "--timeout", "2").returncode == 0
+    box.assert_gone()
+
+
+def test_a_log_is_bounded_while_it_is_written_and_no_line_of_its_end_is_lost(box: Box) -> None:
+    lines = 60_000
+    box.serve("--detach", STANDIN_LOG_LINES=str(lines), DSV4_LOG_BYTES="1000000")
+    box.wait_for("ready", 60)
+    log = box.folder_of_service / "server.log"
+    until = time.monotonic() + 30
+    while log.stat().st_blocks * 512 > 2_200_000:
+        assert time.monotonic() < until, log.stat()
+        time.sleep(0.2)
+    told = [line for line in box.dsv4("logs", box.name).stdout.splitlines() if "log line" in line]
+    numbers = [int(line.rpartition(" ")[2]) for line in told]
+    assert numbers == list(range(numbers[0], lines)), "no gap"
+    assert 0 < numbers[0] < lines - 5000
+    tail = box.dsv4("logs", box.name, "--tail", "100000").stdout.splitlines()
+    assert [line for line in tail if "log line" in line] == told
+    box.dsv4("stop", box.name)
     box.assert_gone()
 
 

@@ -108,6 +108,7 @@ def hand_over(
 
     An interruption meanwhile stops what was started. Raises ToolError when the server cannot be started.
     """
+    state.write(folder, record, state.LAUNCH)
     orders = json.dumps({"record": {"version": state.SCHEMA, **to_data(record)}, "env": dict(extra)})
     with state.open_private(folder / state.LOG, os.O_WRONLY | os.O_APPEND) as log:
         supervisor = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,12 @@ def look(folder: Path) -> Seen | None:
     try:
         record = state.read(folder)
     except state.DamagedError as error:
-        return _without_record(folder, f"its state file is damaged: {error}")
+        record = rebuilt(folder, f"its state file was damaged: {error}")
+        if record is None:
+            return _without_record(folder, f"its state file is damaged: {error}")
+        _put_back(folder, record)
+    if record is None:
+        record = rebuilt(folder, "") if _traces(folder) else None
     if record is None:
         return _without_record(folder, "")
     if record.life == "exited":
@@ -31,6 +37,52 @@ def look(folder: Path) -> Seen | None:
         # The supervisor was killed between starting the server and writing that down.
         return seen(record, "running", left[0])
     return seen(replace(record, error=_LOST), "exited")
+
+
+def rebuilt(folder: Path, why: str) -> state.Record | None:
+    """The record made anew: as it was at the launch, with what the process table shows; None without any trace.
+
+    ``why`` is the error of one that does not run any more.
+    """
+    supervisor, tree = _traces(folder) or (None, [])
+    base = state.as_launched(folder)
+    server = _server_in(tree, supervisor)
+    if server is not None:
+        words = processes.command_line(server.pid)
+        base = base or state.Record(folder.name, "", {}, processes.owner(server.pid), words, 0, "", "no", "")
+        started = processes.started(server)
+        return replace(
+            base, supervisor=supervisor, server=server, life="running", started=started, argv=words or base.argv
+        )
+    if base is None:
+        return None
+    if supervisor is not None:
+        return replace(base, supervisor=supervisor, life="created")
+    return replace(base, life="exited", error=why or _LOST)
+
+
+def _traces(folder: Path) -> tuple[processes.Process | None, list[processes.Process]] | None:
+    supervisor = supervisor_of(folder)
+    tree = processes.tree(supervisor, None, folder)
+    return (supervisor, tree) if supervisor or tree else None
+
+
+def _server_in(tree: list[processes.Process], supervisor: processes.Process | None) -> processes.Process | None:
+    """Which process is the server: what the supervisor started, else the leader of a session, else the first."""
+    rows = {process.pid: processes.row(process.pid) for process in tree}
+    for process in tree:
+        row = rows[process.pid]
+        if supervisor and row and row.parent == supervisor.pid and row.session == process.pid:
+            return process
+    leaders = [p for p in tree if (row := rows[p.pid]) is not None and row.session == p.pid]
+    return next(iter(leaders or tree), None)
+
+
+def _put_back(folder: Path, record: state.Record) -> None:
+    """Set the damaged record aside and write the new one, where this user may; others see it rebuilt each time."""
+    with contextlib.suppress(OSError):
+        state.set_aside(folder)
+        state.write(folder, record)
 
 
 def _without_record(folder: Path, error: str) -> Seen | None:

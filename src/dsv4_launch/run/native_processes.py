@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -107,6 +108,36 @@ def tree(supervisor: Process | None, server: Process | None, folder: Path, proc:
     members |= {pid for pid in rows if pid not in members and _marked(pid, folder, proc)}
     members -= {supervisor.pid if supervisor else 0, os.getpid()}
     return [Process(pid, rows[pid].start_ticks, boot) for pid in sorted(members) if pid in rows]
+
+
+def command_line(pid: int, proc: Path = PROC) -> tuple[str, ...]:
+    """The words that a process was started with; () when it is gone."""
+    try:
+        words = (proc / str(pid) / "cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:
+        return ()
+    return tuple(word.decode("utf-8", "replace") for word in words)
+
+
+def owner(pid: int, proc: Path = PROC) -> str:
+    """The user whom a process belongs to; "" when it is gone."""
+    try:
+        return (proc / str(pid)).owner()
+    except KeyError:
+        return str((proc / str(pid)).stat().st_uid)
+    except OSError:
+        return ""
+
+
+def started(process: Process, proc: Path = PROC) -> str:
+    """When a process was started, as ISO 8601 UTC; "" when the boot's time cannot be read."""
+    try:
+        text = (proc / "stat").read_text()
+        boot_s = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("btime "))
+    except (OSError, StopIteration, ValueError):
+        return ""
+    when = datetime.fromtimestamp(boot_s + process.start_ticks / os.sysconf("SC_CLK_TCK"), UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _marked(pid: int, folder: Path, proc: Path) -> bool:

@@ -21,14 +21,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dsv4_launch.run import native_log, state
 from dsv4_launch.run import native_processes as processes
 from dsv4_launch.run import shared_memory as memory
-from dsv4_launch.run import state
 from dsv4_launch.run.native_ending import Ending, delay_s, describe, fails
 
 MODULE = "dsv4_launch.run.native_supervisor"
 # What a server leaves running when it dies has this long to see that and end by itself.
 LINGER_S = 5.0
+# How much of the end of a server's log is kept, unless the variable says otherwise; how often that is looked at.
+KEPT_BYTES, LOG_BYTES, LOOK_EVERY_S = 256 * 1024 * 1024, "DSV4_LOG_BYTES", 5.0
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 _WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 
@@ -42,6 +44,7 @@ class _Run:
     environ: Mapping[str, str]
     stopping: bool = False
     segments: set[str] = field(default_factory=set)
+    unbounded: bool = False
 
     def note(self, **changes: Any) -> None:
         """Change the record, on disk too. A full disk must not end the server that it tells about."""
@@ -144,11 +147,25 @@ def _wait(run: _Run, server: subprocess.Popen[bytes]) -> int:
                 if ended[0] == server.pid:
                     server.returncode = os.waitstatus_to_exitcode(ended[1])
                     return server.returncode
-        if signal.sigwaitinfo(_WATCHED).si_signo != signal.SIGCHLD:
+        got = signal.sigtimedwait(_WATCHED, LOOK_EVERY_S)
+        _bound_log(run)
+        if got is not None and got.si_signo != signal.SIGCHLD:
             run.stopping = True
             run.segments |= memory.mapped(processes.tree(run.record.supervisor, run.record.server, run.folder))
             # Not reaped yet, so the pid is still the server's.
             os.kill(server.pid, signal.SIGTERM)
+
+
+def _bound_log(run: _Run) -> None:
+    """Keep the log within its bytes. Where its file system cannot do that, it is said once."""
+    if run.unbounded:
+        return
+    limit = run.environ.get(LOG_BYTES, "")
+    try:
+        native_log.bound(2, int(limit) if limit.isdecimal() else KEPT_BYTES)
+    except OSError as error:
+        run.unbounded = True
+        _say(f"the log grows without a limit: {error.strerror}")
 
 
 def _clear(run: _Run, server: processes.Process | None) -> None:

@@ -1,7 +1,8 @@
 """The state folder of native services: one folder a deployment, readable by its group, written whole or not at all.
 
 Docker keeps labels for us; a native service has this folder instead: ``service.json`` (who launched what, when, and how
-it ended), ``server.log``, and ``lock``, which whoever launches holds. A colleague of the same group reads the same.
+it ended), ``launch.json`` (the same, as it was at the launch), ``server.log``, and ``lock``, which whoever launches
+holds. A colleague of the same group reads the same.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from dsv4_launch.values import to_data
 SCHEMA = 1
 SYSTEM = Path("/var/lib/dsv4")
 RECORD, LOG, LOCK = "service.json", "server.log", "lock"
+# The record as it was at the launch: written once, so that a damaged one can be made anew from it.
+LAUNCH = "launch.json"
 # The group of the state folder reads; setgid hands that group down. Nobody else sees configs and logs.
 _FOLDER_MODE, _FILE_MODE = 0o2750, 0o640
 
@@ -183,15 +186,15 @@ def _make(folder: Path, mode: int | None) -> None:
     folder.chmod(folder.parent.stat().st_mode & 0o7777 if mode is None else mode)
 
 
-def write(folder: Path, record: Record) -> None:
+def write(folder: Path, record: Record, name: str = RECORD) -> None:
     """Replace the record in one step: a reader sees the old one or the new one, also after a power cut."""
     text = json.dumps({"version": SCHEMA, **to_data(record)}, indent=1, ensure_ascii=False) + "\n"
-    part = folder / f".{RECORD}.{os.getpid()}"
+    part = folder / f".{name}.{os.getpid()}"
     with open_private(part, os.O_WRONLY | os.O_TRUNC) as file:
         file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
-    part.replace(folder / RECORD)
+    part.replace(folder / name)
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -223,6 +226,14 @@ def read(folder: Path) -> Record | None:
             code="state-unreadable",
         ) from None
     return parse(text)
+
+
+def as_launched(folder: Path) -> Record | None:
+    """The record as it was at the launch, or None when that cannot be read either."""
+    try:
+        return parse((folder / LAUNCH).read_bytes())
+    except (OSError, DamagedError):
+        return None
 
 
 def parse(text: bytes) -> Record:
