@@ -22,6 +22,7 @@ from dsv4_launch.run.lifecycle import STOP_UNREADY_S, await_ready, judge, launch
 from dsv4_launch.run.progress import Progress
 from dsv4_launch.run.record import record, save_log
 from dsv4_launch.run.service import Driver, Seen, digest_of
+from dsv4_launch.run.stage_times import StageTimes
 from dsv4_launch.run.world import Options, World
 from dsv4_launch.targets import render
 from dsv4_launch.values import Places
@@ -109,8 +110,11 @@ def apply(
     plan, old, name = change.plan, change.old, change.old.name
     world = worlds(plan.target)
     started = time.monotonic()
+    digest, up = digest_of(plan, render(plan)), None
+    last = world.starts.last(digest) if world.starts else {}
+    times = StageTimes(time.monotonic, last, lambda stage: progress.say(stage.text))
     try:
-        fetch(plan, judged.facts, world, progress, pull=options.pull)
+        fetch(plan, judged.facts, world, progress, times, pull=options.pull)
         _same_still(change)
     except KeyboardInterrupt:
         progress.close()
@@ -119,22 +123,25 @@ def apply(
     work = _Work(change, judged, worlds, options, progress, last_good_s)
     if _stop(change, world, progress):
         raise work.back(Interrupted(f"Interrupted while {name} was stopped."))
+    times.reach("launch", "creating the service")
     try:
         launch(plan, render(plan), replace(world, places={**world.places, **judged.places}), progress)
-        up = await_ready(plan, world, replace(options, on_failure="keep"), progress)
+        up = await_ready(plan, world, replace(options, on_failure="keep"), progress, times)
         first_good_s = time.monotonic()
         seen = change.smoke(plan)
     except (Interrupted, KeyboardInterrupt):
         raise work.back(Interrupted(f"Interrupted while the new {name} started.")) from None
     except SmokeError as error:
-        record(plan, digest_of(plan, render(plan)), world, progress, "failed", by=options.by, why=str(error))
+        if up is not None:  # else it is written down already
+            record(plan, digest, world, progress, "failed", by=options.by, why=str(error))
         raise work.back(error) from None
     except (ServerError, ToolError, HostError) as error:
         if any(problem.code == "name-taken" for problem in error.problems):
             raise  # somebody else launched under this name meanwhile: theirs is left alone
         raise work.back(error) from None
-    digest = digest_of(plan, render(plan))
     record(plan, digest, world, progress, "healthy", by=options.by)
+    if world.starts and up.stages:
+        world.starts.record(digest, up.stages)
     return Applied(
         state="applied",
         name=plan.name,

@@ -43,7 +43,8 @@ def lines(path: Path, *, tail: int | None, ended: Callable[[], bool] | None = No
 def bound(handle: int, kept_bytes: int) -> bool:
     """Give the space of a log's beginning back, so that about ``kept_bytes`` of its end stay; True when it was done.
 
-    The beginning becomes a hole: the server goes on writing to the same file, so that no line is lost meanwhile. Raises OSError where the file system knows no holes.
+    The beginning becomes a hole: the server goes on writing to the same file, so that no line is lost meanwhile.
+    Raises OSError where the file system knows no holes.
     """
     stat = os.fstat(handle)
     if stat.st_blocks * 512 <= kept_bytes + _SLACK:
