@@ -10,8 +10,8 @@ import typer
 
 from dsv4_launch.cli import (
     advisory_commands,
-    bench_commands,
     apply_command,
+    bench_commands,
     config_commands,
     convert_commands,
     diagnose_command,
