@@ -84,9 +84,10 @@ def judge(seen: Watched, point: Point, machine_cpu: float | None = None) -> Clie
         and flying < CONCURRENCY_SHARE * point.concurrency
     ):
         why.append(f"it had {flying:.1f} requests in flight on average, of {point.concurrency} asked for")
-    if machine_cpu is not None and machine_cpu > MACHINE_LIMIT:
-        why.append(f"its machine was busy to {machine_cpu:.0%}")
     known = seen.lag_p99_ms is not None
+    # A busy machine alone says little: the server may be busy on the same one. It counts where the loop was not seen.
+    if not known and machine_cpu is not None and machine_cpu > MACHINE_LIMIT:
+        why.append(f"its machine was busy to {machine_cpu:.0%}, and its event loop was not watched")
     return Client(
         verdict="client" if why else "server" if known else "unknown",
         why=tuple(why),

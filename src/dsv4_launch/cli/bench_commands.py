@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from dsv4_launch.cli import bench_report_commands
+from dsv4_launch.cli import bench_report_commands, bench_run_commands, bench_tune_command
 
 bench_app = typer.Typer(
-    help="Measure a server under load, draw the results, compare them.\n\nExample: dsv4 bench report runs/a runs/b",
+    help="Measure a server under load, draw the results, compare them.\n\nExample: dsv4 bench run flash-b200",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -15,5 +15,7 @@ bench_app = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
+    bench_run_commands.register(bench_app)
     bench_report_commands.register(bench_app)
+    bench_tune_command.register(bench_app)
     app.add_typer(bench_app, name="bench")

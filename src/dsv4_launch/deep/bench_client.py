@@ -10,6 +10,7 @@ generator must not outlive whoever started it. Standard library only.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -38,7 +39,8 @@ def main(words: list[str]) -> None:
 
 
 def _end_with_stdin() -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not sys.stdin: a thread that waits in its buffer when the interpreter ends is a fatal error.
+    while os.read(0, 4096):
         pass
     os._exit(_GONE)
 
@@ -50,22 +52,31 @@ async def _watched(main: Coroutine[Any, Any, Any], watch_file: str) -> Any:
             return await main
         finally:
             task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
 
 async def _watch(out: TextIO) -> None:
     """Lines of ``{"t": unix s, "cpu": s of this thread, "all": s of the process, "lags": ms each}``."""
     lags: list[float] = []
+
+    def write() -> None:
+        row = {"t": time.time(), "cpu": time.thread_time(), "all": time.process_time(), "lags": lags}
+        out.write(json.dumps(row) + "\n")
+        out.flush()
+
     written = before = time.perf_counter()
-    while True:
-        await asyncio.sleep(SLEEP_S)
-        now = time.perf_counter()
-        lags.append(round(max(0.0, now - before - SLEEP_S) * 1000, 2))
-        if now - written >= LINE_S:
-            row = {"t": time.time(), "cpu": time.thread_time(), "all": time.process_time(), "lags": lags}
-            out.write(json.dumps(row) + "\n")
-            out.flush()
-            lags, written = [], now
-        before = time.perf_counter()
+    try:
+        while True:
+            await asyncio.sleep(SLEEP_S)
+            now = time.perf_counter()
+            lags.append(round(max(0.0, now - before - SLEEP_S) * 1000, 2))
+            if now - written >= LINE_S:
+                write()
+                lags, written = [], now
+            before = time.perf_counter()
+    finally:
+        write()
 
 
 if __name__ == "__main__":

@@ -103,15 +103,22 @@ def native_client(executable: str, environ: Mapping[str, str], environment: Mapp
 
 
 def _interpreter(program: Path) -> str:
-    """The Python that runs a script, from its first line ("" for any other program)."""
+    """The Python that runs the console script of an installed vLLM ("" for any other program).
+
+    An installer writes its path into the first line, or has a shell look for it beside the script.
+    """
     try:
         with program.open("rb") as file:
-            first = file.readline(4096).decode("utf-8", "replace").strip()
+            head = file.read(4096).decode("utf-8", "replace")
     except OSError:
         return ""
-    python = first.removeprefix("#!").strip()
-    named = first.startswith("#!") and "python" in Path(python).name and " " not in python
-    return python if named and os.access(python, os.X_OK) else ""
+    if not head.startswith("#!") or "vllm.entrypoints" not in head:
+        return ""
+    named = head[2:].splitlines()[0].strip()
+    for python in (named, *(str(program.resolve().with_name(name)) for name in ("python3", "python"))):
+        if "python" in Path(python).name and " " not in python and os.access(python, os.X_OK):
+            return python
+    return ""
 
 
 class Process:

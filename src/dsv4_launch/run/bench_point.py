@@ -148,11 +148,11 @@ def _follow(process: Process, sampler: Sampler, bench: Bench, planned: Planned, 
 
     def hear(text: str) -> None:
         nonlocal phase, done
-        if text.startswith(words.MAIN_STARTS):
+        if words.MAIN_STARTS in text:  # a progress bar may stand before it on the same line
             phase, done = "measuring", 0
             sampler.mark()
             tell(phase, 0, planned.num_prompts)
-        elif text.startswith(words.WARMING):
+        elif words.WARMING in text:
             phase = "warming up"
             tell(phase, 0, planned.warmups)
         elif (seen := words.bar(text)) is not None:

@@ -107,6 +107,12 @@ def write_point(folder: Path, side: Side, result: bytes | None, samples: Iterabl
         _replace(side_path, dump(side).encode())
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write another document of a run in one step. Raises HostError when it cannot be written."""
+    with _writable(path.parent):
+        _replace(path, text.encode())
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Nobody else measures into this directory meanwhile. Raises HostError when somebody does."""
