@@ -198,16 +198,16 @@ def run(
 
     Example: dsv4 bench run --url http://127.0.0.1:8000 --tokenizer /models/flash --preset inferencex --slo ttft=2000
     """
-    from dsv4_launch.cli import benching
+    from dsv4_launch.cli import bench_asked, benching
 
-    asked = benching.Asked(
+    asked = bench_asked.Asked(
         name=name,
         url=url,
         model=model,
         key_env=key_env,
         directory=directory,
         resume=resume,
-        lengths=benching.lengths(preset.value, input_len, output_len, dataset),
+        lengths=bench_asked.lengths(preset.value, input_len, output_len, dataset),
         concurrency=concurrency,
         total_tokens=total_tokens,
         per_concurrency=per_concurrency,

@@ -94,10 +94,10 @@ def tune(
 
     Example: dsv4 bench tune my.yaml --vary 'parallel={tensor: 4, expert: true},{data: 8, expert: true}'
     """
-    from dsv4_launch.cli import bench_tuning, benching
+    from dsv4_launch.cli import bench_asked, bench_tuning
 
-    asked = benching.Asked(
-        lengths=benching.lengths(preset.value, input_len, output_len, None),
+    asked = bench_asked.Asked(
+        lengths=bench_asked.lengths(preset.value, input_len, output_len, None),
         concurrency=concurrency,
         per_concurrency=per_concurrency,
         repeats=repeats,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dsv4_launch.bench import tune as pure
 from dsv4_launch.bench.workload import plan_points
-from dsv4_launch.cli import bench_live, bench_server, benching, options, serving, show
+from dsv4_launch.cli import bench_asked, bench_live, bench_server, benching, options, serving, show
 from dsv4_launch.cli.configs import load_config
 from dsv4_launch.config.load import to_data
 from dsv4_launch.config.write import entry_lines
@@ -37,7 +37,7 @@ class Wanted:
     ready_timeout_s: float | None
 
 
-def tune(wanted: Wanted, asked: benching.Asked, output: options.Output) -> int:
+def tune(wanted: Wanted, asked: bench_asked.Asked, output: options.Output) -> int:
     """Try all candidates that are left; returns the exit code. Raises what a launch and a sweep raise."""
     from dsv4_launch.run.interrupts import terminate_as_interrupt
 
@@ -68,7 +68,7 @@ def tune(wanted: Wanted, asked: benching.Asked, output: options.Output) -> int:
     return _exit_code(doc)
 
 
-def _begin(wanted: Wanted, asked: benching.Asked) -> tuple[Path, Tune]:
+def _begin(wanted: Wanted, asked: bench_asked.Asked) -> tuple[Path, Tune]:
     if wanted.resume is not None:
         if wanted.vary or wanted.config is not None or wanted.directory is not None:
             raise UsageError("--resume goes on as it was asked for: leave config, --vary and --dir out.")
@@ -83,7 +83,7 @@ def _begin(wanted: Wanted, asked: benching.Asked) -> tuple[Path, Tune]:
         raise InputError(
             "There is a tuning in this directory already.", where=str(folder), fix="--resume goes on with it."
         )
-    workload, method, points = benching.plan(asked)
+    workload, method, points = bench_asked.plan(asked)
     return folder, pure.Tune(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         dsv4=version("dsv4-launch"),
@@ -127,7 +127,7 @@ def _judge(doc: Tune, candidate: Candidate) -> Candidate:
     )
 
 
-def _try(folder: Path, doc: Tune, candidate: Candidate, wanted: Wanted, asked: benching.Asked) -> Candidate:
+def _try(folder: Path, doc: Tune, candidate: Candidate, wanted: Wanted, asked: bench_asked.Asked) -> Candidate:
     from dsv4_launch.plan.resolve import resolve
     from dsv4_launch.run import claim
     from dsv4_launch.run.interrupts import deaf
@@ -159,7 +159,7 @@ def _try(folder: Path, doc: Tune, candidate: Candidate, wanted: Wanted, asked: b
     return candidate.model_copy(update={"state": "measured", "why": ""})
 
 
-def _measure(folder: Path, doc: Tune, candidate: Candidate, plan: Plan, asked: benching.Asked) -> None:
+def _measure(folder: Path, doc: Tune, candidate: Candidate, plan: Plan, asked: bench_asked.Asked) -> None:
     own = folder / candidate.key
     begun = (own / store.RUN).exists()
     mine = replace(

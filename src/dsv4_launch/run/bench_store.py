@@ -70,8 +70,8 @@ def read_measured(folder: Path, planned: Planned) -> Measured:
         side = parse_side(_read(side_path), str(side_path))
     except InputError as error:
         return Measured(planned, problem=error.problems[0])
-    if side.status != "ok" and not result_path.exists():
-        return Measured(planned, side)
+    if side.status == "interrupted" or (side.status != "ok" and not result_path.exists()):
+        return Measured(planned, side)  # what a dying server answered is no figure of it, and calls for no stop rule
     try:
         return Measured(planned, side, read_point(planned, _read(result_path), str(result_path)))
     except InputError as error:

@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dsv4_launch.bench.results import (
     Fingerprint,
@@ -38,7 +36,9 @@ def test_documents_come_back_equal() -> None:
     assert parse_side(dump(SIDE), "x") == SIDE
 
 
-@given(st.integers(1, 99999), st.floats(0, 0.99), st.sampled_from([None, True, False]), st.integers(1, 100))
+@pytest.mark.parametrize(
+    ("length", "ratio", "thinking", "repeats"), [(1, 0.0, None, 1), (99_999, 0.99, True, 100), (7, 1 / 3, False, 3)]
+)
 def test_any_workload_comes_back_equal(length: int, ratio: float, thinking: bool | None, repeats: int) -> None:
     run = RUN.model_copy(
         update={

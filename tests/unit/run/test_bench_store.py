@@ -39,6 +39,12 @@ def test_an_interrupted_point_is_missing_and_a_failed_one_is_not(folder: Path) -
     assert [planned.key for planned in store.load(folder).missing()] == ["c0004-r1"]
 
 
+def test_figures_of_a_dying_server_are_no_figures(folder: Path) -> None:
+    result = (folder / "points/c0004-r1.json").read_bytes()
+    store.write_point(folder, side("c0004-r1", "interrupted"), result)
+    assert "c0004-r1" not in [point.key for point in store.load(folder).points]
+
+
 @pytest.mark.parametrize("file", ["c0004-r1.json", "c0004-r1.side.json"])
 def test_a_truncated_file_is_told_and_its_point_is_missing(folder: Path, file: str) -> None:
     path = folder / "points" / file
