@@ -21,6 +21,12 @@ from pathlib import Path
 from shell import RigError, answers, install, rig_home, run, say
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
+# Its package starts a server that anybody may reach, where systemd is there to do so: not on a machine in use.
+SSH = (
+    {}
+    if Path("/run/systemd/system").exists()
+    else {"rsync": "rsync", "sshd": "openssh-server", "ssh": "openssh-client"}
+)
 PACKAGES = {"dockerd": "docker.io", "containerd": "docker.io", "iptables": "iptables", "ip": "iproute2"}
 
 
@@ -81,7 +87,7 @@ def plain_engine(socket: Path) -> Engine:
 
 def start(engine: Engine, timeout_s: float = 60) -> None:
     """Start it unless it answers already. Raises RigError with the end of its log."""
-    install(PACKAGES)
+    install(PACKAGES | SSH)
     install({"docker": "docker-cli"})  # a package of its own from Debian 13 on
     if engine.answers():
         return
