@@ -1,5 +1,6 @@
 """The way between the GPUs: NVLink, NVSwitch and their fabric manager."""
 
+from dsv4_launch.catalog.thresholds import names
 from dsv4_launch.checks.base import Context, Finding, Unknown, check, named
 from dsv4_launch.facts import Gpu
 from dsv4_launch.plan.types import Plan
@@ -42,7 +43,12 @@ def _cause(context: Context) -> tuple[str, str]:
         found = f" (Fabric Manager is {manager.version}, the driver {driver})"
         return found, f"install {package} {driver} and restart it: both must be of one version"
     missing = [name for name in SWITCH_MODULES if modules.get(name) is False]
-    if context.plan.gpus.arch == "sm100" and missing and manager is not None and manager.installed:
+    if (
+        context.plan.gpus.arch in names("switches_over_infiniband")
+        and missing
+        and manager is not None
+        and manager.installed
+    ):
         return f" ({' and '.join(missing)} not loaded)", f"`sudo modprobe -a {' '.join(missing)}`, restart {package}"
     if manager is not None and manager.installed and not manager.running:
         return " (Fabric Manager does not run)", f"`sudo systemctl enable --now {package}`, and see its log"

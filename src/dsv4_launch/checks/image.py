@@ -5,12 +5,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dsv4_launch.catalog.thresholds import text
 from dsv4_launch.checks.base import Context, Finding, check, numbers, on_docker
 from dsv4_launch.checks.container import engine_of
 from dsv4_launch.plan.types import Plan
 
-# Up to here a container can take over its host: https://nvidia.custhelp.com/app/answers/detail/a_id/5659
-SAFE_TOOLKIT = "1.17.8"
 # `vfs` copies every layer whole: an image of 25 GB takes ten times that, and minutes a container.
 SLOW_DRIVERS = ("vfs", "devicemapper", "aufs")
 
@@ -69,10 +68,11 @@ def holds(condition: str, has: Mapping[str, str]) -> bool:
 def toolkit_safe(context: Context) -> Finding | None:
     """The NVIDIA container toolkit is recent enough not to let a container take over the host (CVE-2025-23266)."""
     version = context.known(engine_of(context).toolkit_version, "docker.toolkit_version")
-    if not version or numbers(version) >= numbers(SAFE_TOOLKIT):
+    safe = text("safe_toolkit")
+    if not version or numbers(version) >= numbers(safe):
         return None
     found = f"NVIDIA Container Toolkit {version} lets a container take over the host (CVE-2025-23266)"
-    return Finding(found, f"upgrade it to {SAFE_TOOLKIT} or newer")
+    return Finding(found, f"upgrade it to {safe} or newer")
 
 
 @check("CTR011", requires=("CTR003",), severity="warning", applies=_gpus_in_docker)

@@ -2,16 +2,12 @@
 
 import re
 
+from dsv4_launch.catalog.thresholds import number
 from dsv4_launch.checks.base import Context, Finding, check, on_gpus
 from dsv4_launch.checks.container import ours_runs
 from dsv4_launch.plan.types import Plan
 
 GIB = 1024**3
-# A container with 1 GiB of shared memory for several ranks was lost after minutes; twice that for each GPU is modest.
-SHM_PER_GPU_BYTES = 2 * GIB
-# Each rank is a process with CUDA, PyTorch and a share of the weights on their way to the GPU.
-RAM_PER_GPU_BYTES = 16 * GIB
-RAM_REHEARSAL_BYTES = 6 * GIB
 
 
 @check("MEM001", requires=("GPU003", "GPU006"), applies=on_gpus)
@@ -40,7 +36,7 @@ def shared_memory(context: Context) -> Finding | None:
 
     With `--ipc=host` the server uses the host's /dev/shm and docker does not use --shm-size.
     """
-    need = SHM_PER_GPU_BYTES * context.plan.gpus.count
+    need = number("shared_memory_gib_per_gpu") * GIB * context.plan.gpus.count
     container = context.plan.container
     if context.plan.target == "docker" and container.ipc != "host":
         has, where, fix = _bytes(container.shm_size or "64m"), "The container's --shm-size", "raise container.shm_size"
@@ -68,7 +64,9 @@ def host_memory(context: Context) -> Finding | None:
 
 
 def _ram(plan: Plan) -> int:
-    return RAM_PER_GPU_BYTES * plan.gpus.count if plan.gpus.count else RAM_REHEARSAL_BYTES
+    if not plan.gpus.count:
+        return number("host_memory_gib_of_a_rehearsal") * GIB
+    return number("host_memory_gib_per_gpu") * GIB * plan.gpus.count
 
 
 def _bytes(size: str) -> int:

@@ -1,11 +1,9 @@
 """The address that the endpoint will be published on, and the way to the Hub when that was asked for."""
 
+from dsv4_launch.catalog.thresholds import number
 from dsv4_launch.checks.base import Context, Finding, NotAsked, check
 from dsv4_launch.checks.storage import snapshot
 from dsv4_launch.facts import Network
-
-# Signed requests and certificates fail when the clock is wrong by minutes; logs of several nodes by less.
-MAX_SKEW_S = 30.0
 
 
 @check("NET001", requires=("CTR005",))
@@ -43,7 +41,7 @@ def clock_right(context: Context) -> Finding | None:
     """This machine's clock agrees with the Hub's. Looked at only when asked (`dsv4 doctor --network`)."""
     network = asked(context)
     skew_s = context.known(network.skew_s, "network.skew_s")
-    if abs(skew_s) <= MAX_SKEW_S:
+    if abs(skew_s) <= number("clock_skew_s"):
         return None
     way = "ahead" if skew_s > 0 else "behind"
     return Finding(f"The clock is {abs(skew_s):.0f} s {way}", "switch on time synchronisation (chrony, timesyncd)")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from dsv4_launch.catalog.thresholds import names
 from dsv4_launch.checks.base import Context, Unknown
 from dsv4_launch.checks.container import RUNNING
 from dsv4_launch.errors import HostError, UsageError
@@ -110,7 +111,11 @@ def with_gpus(plan: Plan, shown: tuple[int, ...]) -> Plan:
 def hangs_on(context: Context, shown: Iterable[int]) -> bool:
     """Whether a server that sees these GPUs may hang in the rendezvous of symmetric memory."""
     plan = context.plan
-    if plan.gpus.arch != "sm100" or plan.parallel.get("tensor", 1) < 2 or context.variable(SYMM_MEM) == "0":
+    if (
+        plan.gpus.arch not in names("subset_may_hang")
+        or plan.parallel.get("tensor", 1) < 2
+        or context.variable(SYMM_MEM) == "0"
+    ):
         return False
     gpus = context.known(context.facts.gpus, "gpus")
     if len(set(shown)) >= len(gpus):

@@ -1,11 +1,10 @@
 """Space for what has to be written: weights and image."""
 
+from dsv4_launch.catalog.thresholds import number
 from dsv4_launch.checks.base import Context, Finding, check, on_docker
 from dsv4_launch.facts import Snapshot
 
 GB = 1000**3
-# The official image has about 10 GB to download and 25 to 35 unpacked; both are on disk for a while.
-IMAGE_BYTES = 40 * GB
 NETWORK_TYPES = (
     *("9p", "afs", "beegfs", "ceph", "cifs", "fhgfs", "gpfs"),
     *("lustre", "nfs", "nfs4", "smb3", "virtiofs", "wekafs"),
@@ -39,12 +38,13 @@ def image_fits(context: Context) -> Finding | None:
         return None
     disks = context.known(context.facts.disks, "disks")
     disk = context.known(disks.get("docker"), "disks.docker")
-    if disk.free_bytes >= IMAGE_BYTES:
+    needed = number("image_gb") * GB
+    if disk.free_bytes >= needed:
         return None
     has = f"{disk.free_bytes / GB:.0f} GB are free at {disk.path}"
     fix = "free some with `docker system df` and `docker image prune`, or move the engine's data-root"
-    fix += _larger(context, IMAGE_BYTES)
-    return Finding(f"{has}, pulling {ref} may take {IMAGE_BYTES / GB:.0f}", fix)
+    fix += _larger(context, needed)
+    return Finding(f"{has}, pulling {ref} may take {needed / GB:.0f}", fix)
 
 
 @check("DSK003", severity="warning", applies=lambda plan: plan.model.weight_bytes > 0)
