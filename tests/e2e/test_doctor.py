@@ -119,6 +119,44 @@ def test_a_bundle_holds_what_an_issue_needs_and_nothing_private(home: Path, tmp_
     assert dsv4("doctor", "--facts", str(tmp_path / "facts.json")).returncode == 5
 
 
+def test_a_bundle_names_no_other_machine_or_person_either(tmp_path: Path) -> None:
+    private = {
+        "env": {
+            "PEER": "10.11.12.13:80", "PEER6": "fe80::1ff:fe23:4567:890a%eth0", "MASTER": "node7.lab.initech.com",
+            "NOTE": "ask bob@initech.example", "MASTER_ADDR": "prodbox8", "WHO": "aa:bb:cc:dd:ee:ff",
+        },
+        "server": {"host": "2001:db8::5"},
+        "container": {
+            "image": "reg.initech.internal:5000/team/vllm:0.20.0",
+            "mounts": [{"source": "/home/zoe/data", "target": "/d"}],
+            "options": ["--add-host=dbserver:10.0.0.7", "--hostname", "prodbox9", "--dns=192.168.7.7"],
+        },
+    }  # fmt: skip
+    config, out = tmp_path / "x.yaml", tmp_path / "out.tar.gz"
+    lines = [f"{key}: {json.dumps(value)}" for key, value in private.items() if key != "server"]
+    text = Path("configs/flash-b200.yaml").read_text().replace("127.0.0.1", "2001:db8::5")
+    text = re.sub(r"^container:.*?(?=^\S)", "", text, flags=re.M | re.S)
+    config.write_text("\n".join([text, *lines]) + "\n")
+    done = dsv4("doctor", str(config), "--bundle", str(out))
+    assert done.returncode == 5, done.stdout + done.stderr
+    everything = "\n".join(unpack(out.read_bytes()).values())
+    for word in (
+        "10.11.12",
+        "fe80",
+        "890a",
+        "initech",
+        "bob",
+        "prodbox",
+        "dbserver",
+        "aa:bb",
+        "2001:db8",
+        "zoe",
+        "192.168",
+    ):
+        assert word not in everything, word
+    assert "deepseek-ai/DeepSeek-V4-Flash" in everything
+
+
 def test_the_log_in_a_bundle_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [
         f"non-default args: {{'api_key': ['{CANARIES[3]}'], 'model': 'x'}}",

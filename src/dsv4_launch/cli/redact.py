@@ -28,6 +28,20 @@ _NAMED = re.compile(
 )
 _WORDS = {"false", "present", "environment"}
 _USERINFO = re.compile(r"(?<=://)[^/\s@'\"]{1,400}@")
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,6}")
+# A name of a host that stands by itself, by the end that such names have; `config.json` and `vllm.engine` have another.
+_NAME = re.compile(
+    r"(?<![\w./@:-])(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}(?:com|net|org|edu|gov|mil|io|ai|dev|app|cloud|internal|local"
+    r"|localdomain|lan|corp|intern|home|arpa|example|test|de|fr|uk|eu|ch|nl|us|cn|jp|kr|in|ca|au)(?![\w-]|\.\w)",
+    re.IGNORECASE,
+)
+# Words and variables that take the name of a host: `--add-host=db:…`, `"MASTER_ADDR": "node7"`, a list of variables.
+_HOST_OPTION = re.compile(r"(--(?:hostname|domainname|add-host|network-alias)(?:=|\s|\",?\s{0,20}\"))([^\s\":]{1,253})")
+_HOST_VARIABLE = re.compile(
+    r"(\"[A-Z0-9_]{0,60}(?:HOST|HOSTNAME|ADDR|ADDRESS|MASTER|PEER|NODES?)\"(?:\s{0,3}:|,\s{0,40}\"value\":)\s{0,3}\")"
+    r"([^\"\\]{1,253})"
+)
+_HOME = re.compile(r"(?<![\w.-])(/home/|/Users/)[^/\s\"':,]{1,64}")
 _URL_HOST = re.compile(r"(?<=://)(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)")
 _MAC = re.compile(r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])")
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]|\.\d)")
@@ -66,6 +80,10 @@ class Redactor:
         text = _NAMED.sub(_unless_word, text)
         text = _USERINFO.sub("", text)
         text = _URL_HOST.sub(lambda found: found.group(0) if _is_public(found.group(0)) else "(host)", text)
+        text = _EMAIL.sub("(email)", text)
+        text = _HOST_OPTION.sub(r"\1(host)", text)
+        text = _HOST_VARIABLE.sub(lambda m: m[0] if _is_public(m[2]) else f"{m[1]}(host)", text)
+        text = _NAME.sub(lambda found: found.group(0) if _is_public(found.group(0)) else "(host)", text)
         text = _MAC.sub("(mac)", text)
         if self._hosts is not None:
             text = self._hosts.sub("(host)", text)
@@ -73,7 +91,7 @@ class Redactor:
         text = _IPV6.sub(_address, text)
         for home in self._homes:
             text = re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text)
-        return text
+        return _HOME.sub(r"\1(user)", text)
 
 
 def _unless_word(found: re.Match[str]) -> str:

@@ -105,7 +105,7 @@ class _Reader:
     def _flush(self, at: int) -> None:
         if self.word_start >= 0 and not self.redirected:
             text = "".join(self.parts)
-            if text[:1] in ("–", "—"):
+            if text[:1] in ("–", "—") and self.text[self.word_start] == text[0]:  # a quoted one was meant
                 self.faults.append(Fault("typographic", self.word_start, at, text[0]))
                 text, self.exact = text[0].translate(_DASHES) + text[1:].lstrip("-"), -1
             self.words.append(Word(text, self.word_start, at, self.opaque, self.exact))

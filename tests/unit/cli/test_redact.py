@@ -55,7 +55,6 @@ def test_names_of_machines_go(text: str, left: str) -> None:
         '"token_present": true, "hf_token_env": "HF_TOKEN", "token_source": "environment"',
         "--max-num-batched-tokens 65536 tokenizer_mode: deepseek_v4",
         "2026-11-23T18:19:42+00:00 12:34:56",
-        "/home/alicebob",
         "GPU-00000000-0000-4000-8000-000000000001",
         "node70 xnode7",
         "sha256:0123456789abcdef",

@@ -6,7 +6,7 @@ import shlex
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dsv4_launch.convert.shell_text import read_command
@@ -21,6 +21,7 @@ def codes(text: str) -> list[str]:
 
 
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=8))
+@example(["–", "—x"])
 def test_quoted_words_come_back_as_they_were(wanted: list[str]):
     text = shlex.join(wanted)
     found = read_command(text, 0)
