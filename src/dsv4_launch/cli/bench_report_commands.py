@@ -26,7 +26,10 @@ def register(bench_app: typer.Typer) -> None:
 
 
 def report(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN…", help="Run directories.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN…", help="Run directories, or results of guidellm, aiperf or inference-perf."),
+    ],
     out: Out = None,
     formats: Formats = "html,md,csv",
     title: Annotated[

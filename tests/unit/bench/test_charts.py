@@ -189,7 +189,7 @@ def test_the_page_has_the_same_colours_as_the_pictures() -> None:
         assert f"--page: {look.PAGE[theme]}" in text
 
 
-# --- runs of real vLLM --------------------------------------------------------------------------------------------
+# --- recorded runs ---------------------------------------------------------------------------------------------------
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "bench"
 
