@@ -146,12 +146,19 @@ def node(rig: dict[str, str], shim: dict[str, str], tmp_path: Path) -> Iterator[
     """A node; every container that its configs name is gone afterwards, whatever happened."""
     (tmp_path / "model").mkdir()
     keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    made = Node(tmp_path, {**keep, "HOME": str(tmp_path), **rig, **shim})
+    state = {"HOME": str(tmp_path), "DSV4_STATE_DIR": str(tmp_path / "state")}
+    made = Node(tmp_path, {**keep, **state, **rig, **shim})
     yield made
     remove(made.names, made.env)
 
 
 def remove(names: Sequence[str], env: dict[str, str]) -> None:
-    """Remove containers by their exact names."""
-    if names:
-        subprocess.run(["docker", "rm", "--force", "--volumes", *names], env=env, capture_output=True, timeout=60)
+    """Remove containers by their exact names, and their histories."""
+    if not names:
+        return
+    subprocess.run(["docker", "rm", "--force", "--volumes", *names], env=env, capture_output=True, timeout=60)
+    for name in names:
+        kept = ["docker", "volume", "ls", "--quiet", "--filter", f"label=dsv4.history={name}"]
+        volumes = subprocess.run(kept, env=env, capture_output=True, text=True, timeout=60).stdout.split()
+        if volumes:
+            subprocess.run(["docker", "volume", "rm", *volumes], env=env, capture_output=True, timeout=60)

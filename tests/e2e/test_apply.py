@@ -33,13 +33,6 @@ sys.exit(main.main(words))
 """
 
 
-@pytest.fixture
-def home(node: Node) -> Node:
-    """A node whose state lies in its own folder."""
-    node.env["DSV4_STATE_DIR"] = str(node.folder / "state")
-    return node
-
-
 def changed(config: Path, **changes: object) -> Path:
     """The same deployment with other values, as another file."""
     data = yaml.safe_load(config.read_text())
@@ -77,37 +70,28 @@ def entries(node: Node, name: str) -> list[dict[str, object]]:
     return list(data["entries"])  # type: ignore[index]
 
 
-@pytest.fixture(autouse=True)
-def _no_history_left(node: Node) -> object:
-    yield
-    for name in node.names:
-        volumes = node.docker("volume", "ls", "-q", "--filter", f"label=dsv4.history={name}", check=False).split()
-        if volumes:
-            node.docker("volume", "rm", *volumes, check=False)
-
-
-def test_a_change_is_compared_made_written_down_and_undone(home: Node) -> None:
-    config = served(home)
+def test_a_change_is_compared_made_written_down_and_undone(node: Node) -> None:
+    config = served(node)
     name, old_url = name_of(config), url_of(config)
-    assert home.dsv4("diff", config).returncode == 0
-    port = int(url_of(home.config()).rpartition(":")[2])
+    assert node.dsv4("diff", config).returncode == 0
+    port = int(url_of(node.config()).rpartition(":")[2])
     newer = changed(config, env={"STANDIN_REPLY": "second"}, server={"port": port})
 
-    differs = envelope(home.dsv4("diff", newer, "--output", "json"))
+    differs = envelope(node.dsv4("diff", newer, "--output", "json"))
     rows = {(row["part"], row["name"]): row for row in differs["data"]["differences"]}  # type: ignore[index]
     assert differs["exit_code"] == 10
     assert set(rows) == {("endpoint", "port"), ("env", "STANDIN_REPLY")}
     assert rows["endpoint", "port"]["config"] == str(port)
     assert any("clients, proxies and tunnels" in e["text"] for e in differs["data"]["effects"])  # type: ignore[index]
 
-    before = identity(home, name)
+    before = identity(node, name)
     for words in (("apply", newer), ("apply", newer, "--output", "json")):
-        asked = home.dsv4(*words)
+        asked = node.dsv4(*words)
         assert (asked.returncode, "--yes" in asked.stderr + asked.stdout) == (2, True)
-    assert "endpoint port" in home.dsv4("apply", newer, "--dry-run").stdout
-    assert identity(home, name) == before
+    assert "endpoint port" in node.dsv4("apply", newer, "--dry-run").stdout
+    assert identity(node, name) == before
 
-    done = home.dsv4("apply", newer, *SHORT)
+    done = node.dsv4("apply", newer, *SHORT)
     assert done.returncode == 0, done.stderr
     downtime = re.search(r"Downtime: ([\d.]+) s", done.stdout)
     assert downtime
@@ -116,53 +100,53 @@ def test_a_change_is_compared_made_written_down_and_undone(home: Node) -> None:
     assert reply(f"http://127.0.0.1:{port}") == "second"
     with pytest.raises(OSError):
         reply(old_url)
-    assert home.dsv4("diff", newer).returncode == 0
+    assert node.dsv4("diff", newer).returncode == 0
 
-    same = envelope(home.dsv4("apply", newer, *SHORT, "--output", "json"))
+    same = envelope(node.dsv4("apply", newer, *SHORT, "--output", "json"))
     assert same["data"]["state"] == "unchanged"  # type: ignore[index]
-    log = home.dsv4("logs", name, "--last", "--grep", "Application startup")
+    log = node.dsv4("logs", name, "--last", "--grep", "Application startup")
     assert "Application startup complete" in log.stdout, log.stderr
 
-    assert [(e["number"], e["by"], e["outcome"]) for e in entries(home, name)] == [
+    assert [(e["number"], e["by"], e["outcome"]) for e in entries(node, name)] == [
         (1, "serve", "healthy"),
         (2, "apply", "healthy"),
     ]
-    back = home.dsv4("rollback", name, *SHORT)
+    back = node.dsv4("rollback", name, *SHORT)
     assert back.returncode == 0, back.stderr
     assert reply(old_url) == "first"
-    forth = home.dsv4("rollback", name, "2", *SHORT)
+    forth = node.dsv4("rollback", name, "2", *SHORT)
     assert forth.returncode == 0, forth.stderr
     assert reply(f"http://127.0.0.1:{port}") == "second"
-    assert [e["by"] for e in entries(home, name)][2:] == ["rollback to 1", "rollback to 2"]
-    missing = home.dsv4("rollback", name, "99", *SHORT)
+    assert [e["by"] for e in entries(node, name)][2:] == ["rollback to 1", "rollback to 2"]
+    missing = node.dsv4("rollback", name, "99", *SHORT)
     assert (missing.returncode, "no entry 99" in missing.stderr) == (5, True)
 
 
-def test_what_fails_is_rolled_back_and_what_fails_early_changes_nothing(home: Node) -> None:
-    config = served(home)
+def test_what_fails_is_rolled_back_and_what_fails_early_changes_nothing(node: Node) -> None:
+    config = served(node)
     name, url = name_of(config), url_of(config)
-    before = identity(home, name)
+    before = identity(node, name)
 
     nowhere = changed(config, container={"image": "127.0.0.1:1/no/such:1"})
-    done = home.dsv4("apply", nowhere, *SHORT, "--output", "json")
+    done = node.dsv4("apply", nowhere, *SHORT, "--output", "json")
     assert done.returncode == 6, done.stdout
-    assert identity(home, name) == before, "what cannot be pulled must not cost the service"
+    assert identity(node, name) == before, "what cannot be pulled must not cost the service"
 
     crashing = changed(config, env={"STANDIN_CRASH_AFTER_S": "1", "STANDIN_READY_AFTER_S": "60"})
-    done = home.dsv4("apply", crashing, *SHORT, "--output", "json")
+    done = node.dsv4("apply", crashing, *SHORT, "--output", "json")
     assert done.returncode == 7, done.stdout
     assert codes(done)[0] == "server-died"
     assert codes(done)[-1] == "rolled-back"
     assert reply(url) == "first"
-    assert home.dsv4("status", name, "--check").returncode == 0
+    assert node.dsv4("status", name, "--check").returncode == 0
 
     # The stand-in knows no tools: the whole suite finds that.
     wrong = changed(config, env={"STANDIN_REPLY": "wrong"})
-    done = home.dsv4("apply", wrong, "--yes", "--output", "json", timeout_s=120)
+    done = node.dsv4("apply", wrong, "--yes", "--output", "json", timeout_s=120)
     assert done.returncode == 8, done.stdout
     assert codes(done)[-1] == "rolled-back"
     assert reply(url) == "first"
-    told = [(e["by"], e["outcome"]) for e in entries(home, name)]
+    told = [(e["by"], e["outcome"]) for e in entries(node, name)]
     assert told == [
         ("serve", "healthy"),
         ("apply", "failed"),
@@ -170,35 +154,35 @@ def test_what_fails_is_rolled_back_and_what_fails_early_changes_nothing(home: No
         ("apply", "failed"),
         ("apply, rolled back", "healthy"),
     ]
-    assert "server-died" not in str(entries(home, name)[1]["why"])
-    assert str(entries(home, name)[1]["why"]).startswith(f"{name} ended")
+    assert "server-died" not in str(entries(node, name)[1]["why"])
+    assert str(entries(node, name)[1]["why"]).startswith(f"{name} ended")
 
 
-def test_ctrl_c_while_the_new_one_starts_brings_the_old_one_back(home: Node) -> None:
-    config = served(home)
+def test_ctrl_c_while_the_new_one_starts_brings_the_old_one_back(node: Node) -> None:
+    config = served(node)
     name, url = name_of(config), url_of(config)
     slow = changed(config, env={"STANDIN_READY_AFTER_S": "60", "STANDIN_REPLY": "second"})
-    applying = home.start("apply", slow, *SHORT)
+    applying = node.start("apply", slow, *SHORT)
     assert applying.stderr
     until(lambda: "Launching" in applying.stderr.readline(), "the new one is launched")
-    until(lambda: home.state(name) == "running", "the new one runs")
+    until(lambda: node.state(name) == "running", "the new one runs")
     applying.send_signal(signal.SIGINT)
     _, err = applying.communicate(timeout=60)
     assert (applying.returncode, "Rolled back" in err) == (130, True), err
     assert reply(url) == "first"
 
 
-def test_nothing_runs_is_a_launch_and_a_colleague_sees_it(home: Node) -> None:
-    config = home.config(standin={"READY_AFTER_S": "0.3"})
+def test_nothing_runs_is_a_launch_and_a_colleague_sees_it(node: Node) -> None:
+    config = node.config(standin={"READY_AFTER_S": "0.3"})
     name = name_of(config)
-    done = envelope(home.dsv4("apply", config, *SHORT, "--output", "json"))
+    done = envelope(node.dsv4("apply", config, *SHORT, "--output", "json"))
     assert done["data"]["state"] == "served"  # type: ignore[index]
-    socket = home.env["DOCKER_HOST"].removeprefix("unix://")
+    socket = node.env["DOCKER_HOST"].removeprefix("unix://")
     if os.geteuid() == 0:
         group = Path(socket).stat().st_gid
         read = subprocess.run(
             [sys.executable, "-c", AS_COLLEAGUE, str(group), "54321", "history", name, "--output", "json"],
-            env={**home.env, "HOME": "/nonexistent", "DSV4_STATE_DIR": "/nonexistent/state"},
+            env={**node.env, "HOME": "/nonexistent", "DSV4_STATE_DIR": "/nonexistent/state"},
             capture_output=True,
             text=True,
             timeout=60,
@@ -206,10 +190,10 @@ def test_nothing_runs_is_a_launch_and_a_colleague_sees_it(home: Node) -> None:
         assert read.returncode == 0, read.stdout + read.stderr
         (entry,) = json.loads(read.stdout)["data"]["entries"]
         assert (entry["outcome"], entry["by"], entry["config"]["name"]) == ("healthy", "apply", name)
-    stopped = envelope(home.dsv4("stop", name, "--output", "json"))
+    stopped = envelope(node.dsv4("stop", name, "--output", "json"))
     log = Path(str(stopped["data"]["log"]))  # type: ignore[index]
     assert log.stat().st_mode & 0o777 == 0o640
     assert "Application startup complete" in log.read_text()
-    back = home.dsv4("rollback", name, *SHORT)
+    back = node.dsv4("rollback", name, *SHORT)
     assert back.returncode == 0, back.stderr
-    assert home.dsv4("stop", name, "--no-save-log", "--output", "json").stdout.count('"log": null') == 1
+    assert node.dsv4("stop", name, "--no-save-log", "--output", "json").stdout.count('"log": null') == 1

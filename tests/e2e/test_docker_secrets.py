@@ -75,6 +75,13 @@ def test_a_canary_token_appears_nowhere(node: Node) -> None:
             ("logs", name),
             ("serve", broken, "--output", "json"),
             ("status",),
+            ("diff", broken, name),
+            ("history", name, "--output", "json"),
+            ("history",),
+            ("apply", config, "--yes", "--smoke", "short", "--set", "env.A=b"),
+            ("apply", config, "--dry-run", "--output", "json"),
+            ("logs", name, "--last"),
+            ("logs", name, "--last", "--output", "json"),
         ):
             done = node.dsv4(*words, env=secrets)
             texts.append(done.stdout + done.stderr)
@@ -90,6 +97,10 @@ def test_a_canary_token_appears_nowhere(node: Node) -> None:
     assert [text for text in texts if CANARY in text] == []
     (inspected,) = json.loads(node.docker("inspect", name))
     assert CANARY not in json.dumps([inspected["Config"]["Labels"], inspected["Args"], inspected["Config"]["Cmd"]])
+    kept = node.docker("volume", "ls", "--quiet", "--filter", f"label=dsv4.history={name}").split()
+    assert len(kept) == 2, "the launch and the change"
+    assert CANARY not in node.docker("volume", "inspect", *kept)
+    assert list((node.folder / "state/logs").rglob("*.log")), "a saved log is among the files below"
     passed = set(json.loads(body)["env_names"])
     assert {"VLLM_API_KEY", "MY_SECRET"} <= passed
     assert not {"MY_KEY", "MY_HF", "HF_TOKEN"} & passed, "the server needs no Hub token"
