@@ -69,11 +69,16 @@ def change_to(plan: Plan, wanted: Chosen, output: options.Output, command: str, 
         from dsv4_launch.run.claim import foreign
 
         raise HostError(foreign(service.seen))
-    if image and plan.target == "docker":
-        from dsv4_launch.run.images import put_back
 
-        put_back(drivers.client(), plan.container.image, image, progress)
-    done = _serve(plan, service, wanted, output) if is_over(service) else _replace(plan, service, wanted, output)
+    def ready_to_launch() -> None:
+        """The name of the image stands for what it stood for then."""
+        if image and plan.target == "docker":
+            from dsv4_launch.run.images import put_back
+
+            put_back(drivers.client(), plan.container.image, image, progress)
+
+    act = _serve if is_over(service) else _replace
+    done = act(plan, service, wanted, output, ready_to_launch)
     if output is options.Output.json:
         show.envelope(command, 0, {**_data(done[0]), "differences": done[1] and done[1].differences})
     return 0
@@ -87,18 +92,29 @@ def is_over(service: drivers.Service | None) -> bool:
 
 
 def _serve(
-    plan: Plan, service: drivers.Service | None, wanted: Chosen, output: options.Output
+    plan: Plan,
+    service: drivers.Service | None,
+    wanted: Chosen,
+    output: options.Output,
+    ready_to_launch: Callable[[], None],
 ) -> tuple[Applied, Comparison | None]:
     """Nothing runs: a launch, and the test after it."""
+    from dsv4_launch.checks.examine import blocking
     from dsv4_launch.cli import serving
     from dsv4_launch.run.apply import Applied
-    from dsv4_launch.run.lifecycle import serve
+    from dsv4_launch.run.lifecycle import dry_run, serve
     from dsv4_launch.targets import render
 
     human = output is options.Output.human
     if wanted.dry_run:
-        serving.dry_run(plan, wanted.options, output) if human else None
-        return Applied("dry-run", plan.name, plan.target, plan.base_url, (), ""), None
+        found = dry_run(plan, render(plan), serving.world(plan.target), wanted.options)
+        failed = blocking(found.checks)
+        if failed:
+            raise HostError(*(result.problem() for result in failed))
+        if human:
+            show.say(f"{plan.name} does not run; this host is fit to launch it.")
+        return Applied("dry-run", plan.name, plan.target, plan.base_url, (), found.digest), None
+    ready_to_launch()
     if service is not None and service.seen.target != plan.target:
         service.driver.remove(plan.name)  # a finished one of the other target
     outcome = serve(plan, render(plan), serving.world(plan.target, recorded=True), wanted.options, serving.progress())
@@ -110,7 +126,11 @@ def _serve(
 
 
 def _replace(
-    plan: Plan, service: drivers.Service | None, wanted: Chosen, output: options.Output
+    plan: Plan,
+    service: drivers.Service | None,
+    wanted: Chosen,
+    output: options.Output,
+    ready_to_launch: Callable[[], None],
 ) -> tuple[Applied, Comparison | None]:
     from dsv4_launch.cli import serving
     from dsv4_launch.run import apply as applying
@@ -137,7 +157,7 @@ def _replace(
         seen,
         service.driver,
         plan,
-        _fallback(seen) if wanted.rollback else None,
+        _fallback(seen, digest) if wanted.rollback else None,
         lambda p: smoke(p, wanted.smoke, wanted.skip_smoke),
         wanted.save_log,
     )
@@ -150,6 +170,7 @@ def _replace(
     if wanted.dry_run:
         return applying.Applied("dry-run", plan.name, plan.target, plan.base_url, (), digest, seen.digest), found
     _confirm(plan, wanted)
+    ready_to_launch()
     done = applying.apply(change, judged, world, wanted.options, progress)
     if human:
         down = "" if done.downtime_s is None else f" Downtime: {done.downtime_s:.1f} s."
@@ -169,8 +190,8 @@ def _compared(seen: Seen, plan: Plan) -> Comparison | None:
         return None
 
 
-def _fallback(seen: Seen) -> Fallback | None:
-    """What to go back to: what runs, if it answers; else the last entry that was healthy."""
+def _fallback(seen: Seen, wanted: str) -> Fallback | None:
+    """What to go back to: what runs, if it answers; else the last healthy entry that is not the plan ``wanted``."""
     from dsv4_launch.plan.resolve import resolve
     from dsv4_launch.run.apply import Fallback
     from dsv4_launch.run.endpoint import ask
@@ -180,7 +201,7 @@ def _fallback(seen: Seen) -> Fallback | None:
     try:
         if seen.base_url and ask(seen.base_url, ()).up:
             return Fallback(changes.running_plan(seen), seen.digest, seen.image_id, seen.gpus)
-        entry = last_healthy(history_of(seen.target).entries(seen.name))
+        entry = last_healthy(history_of(seen.target).entries(seen.name), but=wanted)
         return Fallback(resolve(loaded(entry.config)), entry.digest, entry.image_digest) if entry else None
     except Dsv4Error as error:
         show.note(f"warning: there is no way back: {show.clean(str(error))}")

@@ -163,7 +163,8 @@ def write_new(path: Path, text: str) -> None:
     What a killed process left half written has a name of its own (``.part-PID``) and goes with the next one.
     """
     for part in path.parent.glob(".part-*"):
-        if not processes.row(int(part.name.removeprefix(".part-"))):
+        maker = part.name.removeprefix(".part-")
+        if not maker.isdecimal() or not processes.row(int(maker)):
             part.unlink(missing_ok=True)
     part = path.parent / f".part-{os.getpid()}"
     try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -12,6 +13,7 @@ from dsv4_launch.run import apply as applying
 from dsv4_launch.run import lifecycle
 from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.history import Entry
+from dsv4_launch.run.interrupts import Held
 from dsv4_launch.run.readiness import Ready
 from dsv4_launch.run.service import Seen, digest_of
 from dsv4_launch.run.world import Options, World
@@ -31,7 +33,6 @@ class Engine:
     runs: Plan | None = OLD
     calls: list[str] = field(default_factory=list)
     refuses: dict[int, Exception] = field(default_factory=dict)
-    on_stop: Callable[[], None] = lambda: None
 
     def find(self, name: str) -> Seen | None:
         if self.runs is None:
@@ -53,7 +54,6 @@ class Engine:
 
     def stop(self, name: str, timeout_s: float) -> None:
         self.calls.append("stop")
-        self.on_stop()
 
     def remove(self, name: str) -> None:
         self.calls.append("remove")
@@ -155,11 +155,14 @@ def test_a_rollback_that_fails_is_said_too(scene: Scene) -> None:
     assert scene.fails(ServerError)[-1] == "not-rolled-back"
 
 
-def test_ctrl_c_while_the_old_one_is_stopped_brings_it_back(scene: Scene) -> None:
-    import os
-    import signal
+def test_ctrl_c_while_the_old_one_is_stopped_brings_it_back(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def hold() -> Iterator[Held]:
+        held = Held()
+        yield held
+        held.note(2, None)  # not by a signal: tests may run beside the main thread
 
-    scene.engine.on_stop = lambda: os.kill(os.getpid(), signal.SIGINT) if len(scene.engine.calls) == 1 else None
+    monkeypatch.setattr(applying, "hold", hold)
     assert scene.fails(Interrupted) == ["interrupted", "rolled-back"]
     assert scene.engine.calls == ["stop", "remove", "create 8000"]
 
