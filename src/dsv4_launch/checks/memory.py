@@ -3,7 +3,7 @@
 import re
 
 from dsv4_launch.catalog.thresholds import number
-from dsv4_launch.checks.base import Context, Finding, check, on_gpus
+from dsv4_launch.checks.base import Context, Finding, Unknown, check, on_gpus
 from dsv4_launch.checks.container import ours_runs
 from dsv4_launch.plan.types import Plan
 
@@ -23,6 +23,8 @@ def gpu_memory_free(context: Context) -> Finding | None:
     for gpu in context.used_gpus:
         total = context.known(gpu.memory_total_mib, f"gpus.{gpu.index}.memory_total_mib")
         free = context.known(gpu.memory_free_mib, f"gpus.{gpu.index}.memory_free_mib")
+        if free > total:
+            raise Unknown(f"GPU {gpu.index} is said to have {free} MiB free of {total}, which cannot be")
         if free < share * total:
             has = f"GPU {gpu.index} has {free / 1024:.1f} of {total / 1024:.1f} GiB free"
             needs = f"vLLM takes {share * total / 1024:.1f} (gpu_memory_utilization {share:g})"

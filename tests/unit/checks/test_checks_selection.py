@@ -59,6 +59,7 @@ def test_the_node_of_which_four_are_busy() -> None:
         {"gpus.1.processes": None},
         {"gpus.1.memory_free_mib": 90000},
         {"gpus.1.memory_free_mib": None},
+        {"gpus.1.memory_free_mib": 999999},
         {"gpus.1.mig_mode": "enabled"},
         {"gpus.1.name": "NVIDIA H200"},
         {"gpus.1.row_remap": {"failed": True}},

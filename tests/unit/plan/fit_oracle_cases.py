@@ -112,6 +112,8 @@ def predicted(row: Mapping[str, Any]) -> float:
             return longest_request(question, (given_bytes,), question.model_limit)
         case "weights GiB":
             return parameters_gib(question)
+        case "loaded GiB":
+            return weights_gib(question)
         case "KV GiB":
             return given_bytes / GIB
         case "group bytes":

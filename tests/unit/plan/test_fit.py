@@ -70,6 +70,8 @@ def test_published_figures(row: dict):
         assert ours == theirs
     elif row["kind"] == "not settled":
         assert ours > theirs, "that run used less memory than the settings say"
+    elif row["kind"] == "rounded":
+        assert abs(ours - theirs) < 1
     else:
         assert ours == pytest.approx(theirs, rel=0.0035)
 
