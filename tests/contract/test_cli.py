@@ -135,7 +135,7 @@ def test_a_terminal_gets_colour_unless_it_asked_for_none(no_color, escapes, run,
 PLAN = [
     "name", "target", "vllm", "stack", "model", "gpus", "parallel", "arguments", "environment", "host", "port",
     "served_model_names", "api_key_env", "hf_token_env", "container", "native", "timeout_s", "stop_timeout_s",
-    "notices", "config", "fit",
+    "notices", "api_key_file", "config", "fit",
 ]  # fmt: skip
 
 

@@ -141,20 +141,27 @@ def _tell(plan: Plan, outcome: Outcome) -> None:
     if outcome.gpus:
         show.say(f"  gpus      {','.join(map(str, outcome.gpus))}")
     show.say(f"  model     {model}")
-    show.say(f"  try       {curl(url, model, plan.api_key_env)}")
+    show.say(f"  try       {curl(url, model, _key_text(plan))}")
     if plan.host.startswith("127.") or plan.host in ("localhost", "::1"):
         there = f"{fill_user()}@{socket.gethostname()}"
         show.say(f"  from afar ssh -N -L {plan.port}:{plan.host}:{plan.port} {there}")
     show.say(f"  then      dsv4 status {name} | dsv4 logs -f {name} | dsv4 stop {name}")
 
 
-def curl(url: str, model: str, api_key_env: str) -> str:
-    """A line to paste that asks for one completion; a key stands in it by its variable."""
+def _key_text(plan: Plan) -> str:
+    """The plan's API key as a shell finds it, "" for none: never the key itself."""
+    if plan.api_key_file:
+        return f"$(cat {shell_word(plan.api_key_file)})"
+    return f"${plan.api_key_env}" if plan.api_key_env else ""
+
+
+def curl(url: str, model: str, key_text: str) -> str:
+    """A line to paste that asks for one completion; a key stands in it by the shell text that finds it."""
     import json
     import shlex
 
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 32})
-    key = f' -H "Authorization: Bearer ${api_key_env}"' if api_key_env else ""
+    key = f' -H "Authorization: Bearer {key_text}"' if key_text else ""
     return f"curl -s {url}/chat/completions -H 'Content-Type: application/json'{key} -d {shlex.quote(body)}"
 
 

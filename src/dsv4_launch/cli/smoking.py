@@ -28,6 +28,7 @@ class _Server:
     key_env: str
     model: str = ""
     random: bool | None = None
+    key_file: str = ""
 
 
 def test(
@@ -50,7 +51,7 @@ def test(
     if name is not None and url is not None:
         raise UsageError("A deployment and --url exclude each other.", where="dsv4 smoke")
     server = _Server(checked_url(url), "") if url is not None else _deployment(name or _DEFAULT, target)
-    key = key_value(key_env or server.key_env)
+    key = _key_in(server.key_file) if server.key_file and not key_env else key_value(key_env or server.key_env)
     wanted = replace(
         wanted, model=wanted.model or server.model, random=server.random if wanted.random is None else wanted.random
     )
@@ -118,7 +119,14 @@ def _deployment(name: str, target: str | None) -> _Server:
         str(server.get("api_key_env") or ""),
         names if isinstance(names, str) else str(names[0]),
         random=True if seen.config.get("gpu") == "cpu" else None,
+        key_file=str(server.get("api_key_file") or ""),
     )
+
+
+def _key_in(path: str) -> str:
+    from dsv4_launch.run.api_key import at_home, read_key
+
+    return read_key(at_home(path, os.environ))
 
 
 def key_value(variable: str) -> str:

@@ -169,6 +169,11 @@ class Server(Strict):
     api_key_env: EnvName | None = Field(
         None, description="Environment variable that holds the API key. The key itself never stands in a config."
     )
+    api_key_file: Annotated[str, Field(pattern=FOLDER, max_length=4096)] | None = Field(
+        None,
+        description="File that holds the API key instead: one line, readable by its owner alone (mode 0600). `dsv4 "
+        "serve` hands it to the server through the environment.",
+    )
 
 
 class Mount(Strict):
@@ -198,6 +203,11 @@ class Container(Strict):
         description="host: the server listens on server.host and server.port itself, and no port is published.",
     )
     runtime: Literal["nvidia", "default"] = Field("nvidia", description="OCI runtime (--runtime).")
+    hardened: bool = Field(
+        False,
+        description="No new privileges, no capabilities but the one to use your folders, a read-only root with tmpfs "
+        "where vLLM writes. Tested with vLLM's CPU build only, not on a B200.",
+    )
     caches: bool = Field(True, description="Keep compile and kernel caches on the host, so that a restart is warm.")
     log_max_size: Annotated[str, Field(pattern=LOG_SIZE, max_length=20)] | None = Field(
         "100m", description="Size at which the container's log starts a new file; null: as the engine is set up."

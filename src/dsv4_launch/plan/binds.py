@@ -10,13 +10,15 @@ from dsv4_launch.catalog.gpus import Gpu
 from dsv4_launch.config.model import LaunchConfig
 from dsv4_launch.plan.settings import Settings
 from dsv4_launch.plan.types import Bind, Variable
-from dsv4_launch.values import Joined, Ref, Word, host_path, joined
+from dsv4_launch.values import Joined, Ref, Word, digest, host_path, joined
 
 Where = Callable[[tuple[str | int, ...]], str]
 
 _WEIGHTS = "/root/.cache/huggingface"
 _CACHES = "/root/.cache/dsv4"
 _MODEL = "/model"
+# The variable that vLLM reads its key from (vllm 0.20.0 envs.py, VLLM_API_KEY).
+KEY_VARIABLE = "VLLM_API_KEY"
 
 _SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASS|APIKEY|API_KEY|ACCESS_KEY|AUTH|CREDENTIALS?)$")
 # Well-known prefixes, a bearer header, and a URL that holds user and password.
@@ -41,9 +43,7 @@ def binds(config: LaunchConfig, gpu: Gpu, image: str, model: Word | None) -> tup
     else:
         found.append(Bind(model, _MODEL, read_only=True, purpose="model"))
     if config.container.caches:
-        name, _, pinned = image.rsplit("/", 1)[-1].partition("@sha256:")
-        key = re.sub(r"[^a-zA-Z0-9.]+", "-", f"{name}-{pinned[:12]}" if pinned else name)
-        folder = joined(Ref("dsv4_cache"), f"/caches/{key}-{gpu.key}")
+        folder = joined(Ref("dsv4_cache"), f"/caches/{cache_key(image)}-{gpu.key}")
         found.append(Bind(folder, _CACHES, read_only=False, purpose="caches"))
     found += [Bind(host_path(m.source), m.target, m.read_only, "extra") for m in config.container.mounts]
     return tuple(found)
@@ -56,6 +56,14 @@ def _folder(program: Word) -> Word:
     if not isinstance(last, str) or "/" not in last or any(isinstance(p, str) and ":" in p for p in parts):
         return ""
     return joined(*parts[:-1], last.rpartition("/")[0]) or "/"
+
+
+def cache_key(image: str) -> str:
+    """An image as part of a folder's name. Images of other owners with the same name and tag get another one."""
+    owner, _, rest = image.rpartition("/")
+    name, _, pinned = rest.partition("@sha256:")
+    key = re.sub(r"[^a-zA-Z0-9.]+", "-", f"{name}-{pinned[:12]}" if pinned else name)
+    return key if owner in ("", "vllm") else f"{key}-{digest(owner)[:8]}"
 
 
 def environment(config: LaunchConfig, settled: Settings, program: Word, where: Where) -> tuple[Variable, ...]:
@@ -87,11 +95,11 @@ def environment(config: LaunchConfig, settled: Settings, program: Word, where: W
         why = "so that CUDA numbers the GPUs as NVML does"
         found.setdefault("CUDA_DEVICE_ORDER", Variable("CUDA_DEVICE_ORDER", "PCI_BUS_ID", why, source))
         found["CUDA_VISIBLE_DEVICES"] = Variable("CUDA_VISIBLE_DEVICES", visible, "the config's gpus", source)
-    if config.server.api_key_env:
+    if config.server.api_key_env or config.server.api_key_file:
         why = "the API key, by name: vLLM reads it from its environment, never from a command line"
-        found["VLLM_API_KEY"] = Variable(
-            "VLLM_API_KEY", None, why, where(("server", "api_key_env")), env_from=config.server.api_key_env
-        )
+        field = "api_key_env" if config.server.api_key_env else "api_key_file"
+        source = config.server.api_key_env or KEY_VARIABLE
+        found[KEY_VARIABLE] = Variable(KEY_VARIABLE, None, why, where(("server", field)), env_from=source)
     for name in config.secrets.pass_through:
         found[name] = Variable(name, None, "a secret, by name", where(("secrets", "pass_through")), env_from=name)
     return tuple(found.values())

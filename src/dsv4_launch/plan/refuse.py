@@ -58,7 +58,11 @@ def options(config: LaunchConfig, where: Where) -> list[Problem]:
         name = word.partition("=")[0].lstrip("-") if word.startswith("-") else None
         if name == "network" and word != "--network=host" and word != "--network":
             continue  # a network of its own name
-        if name in _OPTION_FIELDS:
+        if name == "privileged":
+            why = "container.options holds --privileged, which gives the server, and any code in it, the whole machine."
+            fix = "Leave it out: vLLM needs it on no GPU. One device is added by --device."
+            problems.append(Problem("privileged", why, where(path), fix))
+        elif name in _OPTION_FIELDS:
             field = _OPTION_FIELDS[name]
             fix = f"Use {field}." if field else "Leave it out: the container runs detached and is kept."
             problems.append(Problem("option-misplaced", f"container.options holds {word}.", where(path), fix))
@@ -74,6 +78,14 @@ def options(config: LaunchConfig, where: Where) -> list[Problem]:
                 )
             )
     return problems
+
+
+def keys(config: LaunchConfig, where: Where) -> list[Problem]:
+    """One source of the API key, not two."""
+    if config.server.api_key_env and config.server.api_key_file:
+        message = "server.api_key_env and server.api_key_file both say where the API key is."
+        return [Problem("key-twice", message, where(("server", "api_key_file")), "Leave one of them out.")]
+    return []
 
 
 def layout(config: LaunchConfig, known: Known, settled: Settings, where: Where) -> list[Problem]:

@@ -8,7 +8,7 @@ from dsv4_launch.config.load import Loaded, to_data
 from dsv4_launch.errors import ImpossibleError, InputError, Problem
 from dsv4_launch.plan.advise import advice
 from dsv4_launch.plan.arguments import arguments
-from dsv4_launch.plan.binds import binds, environment
+from dsv4_launch.plan.binds import KEY_VARIABLE, binds, environment
 from dsv4_launch.plan.constrain import broken
 from dsv4_launch.plan.lookup import facts_of, look_up
 from dsv4_launch.plan.parts import (
@@ -24,11 +24,11 @@ from dsv4_launch.plan.parts import (
     stack_of,
     stop_timeout_s,
 )
-from dsv4_launch.plan.refuse import address, layout, options, secrets
+from dsv4_launch.plan.refuse import address, keys, layout, options, secrets
 from dsv4_launch.plan.settings import settle, written
 from dsv4_launch.plan.types import Plan, PlannedContainer, PlannedNative
 from dsv4_launch.plan.variables import unread
-from dsv4_launch.values import frozen
+from dsv4_launch.values import frozen, host_path
 
 # Problems that say "valid, but cannot be"; every other one says that the input is wrong.
 _IMPOSSIBLE = frozenset(
@@ -58,7 +58,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
     """The plan if there is one, and every problem that stands in its way."""
     config, where = loaded.config, loaded.origins.where
     known, problems = look_up(config, where)
-    problems += secrets(config, where) + options(config, where) + address(config, where)
+    problems += secrets(config, where) + options(config, where) + address(config, where) + keys(config, where)
     if known is None:
         return None, problems
     facts = facts_of(config, known)
@@ -88,7 +88,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
         host=config.server.host,
         port=config.server.port,
         served_model_names=(names,) if isinstance(names, str) else tuple(names),
-        api_key_env=config.server.api_key_env or "",
+        api_key_env=config.server.api_key_env or (KEY_VARIABLE if config.server.api_key_file else ""),
         hf_token_env=config.secrets.hf_token,
         container=PlannedContainer(
             image=image,
@@ -100,6 +100,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
             ulimits=dict(config.container.ulimits),
             network="host" if config.container.network == "host" else "",
             options=config.container.options,
+            hardened=config.container.hardened,
             **log_of(config),
         ),
         native=PlannedNative(
@@ -114,6 +115,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
             *advice(settled, facts, where),
             *deviations_of(config, model, settled),
         ),
+        api_key_file=host_path(config.server.api_key_file or ""),
         config=frozen(to_data(config)),
     )
     return plan, []

@@ -113,6 +113,7 @@ class PlannedContainer:
     ulimits: Mapping[str, int]
     network: str = ""
     options: tuple[str, ...] = ()
+    hardened: bool = False
     # "" and 0: the engine's own way of keeping logs.
     log_max_size: str = ""
     log_files: int = 0
@@ -159,6 +160,8 @@ class Plan:
     # From the request to stop until the server is killed; longer than running requests have to finish.
     stop_timeout_s: int = 30
     notices: tuple[Notice, ...] = ()
+    # The file that holds the API key ("" for none); `api_key_env` is then the variable that it is handed on in.
+    api_key_file: Word = ""
     # The config that this plan was made from, as plain data.
     config: Mapping[str, Any] = field(default_factory=dict)
 

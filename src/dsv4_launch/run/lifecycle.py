@@ -13,6 +13,7 @@ from dsv4_launch.checks.selection import asked, gpu_places
 from dsv4_launch.errors import Dsv4Error, HostError, Interrupted, Problem, ServerError, SmokeError
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan
+from dsv4_launch.run.api_key import with_key
 from dsv4_launch.run.claim import already, over
 from dsv4_launch.run.diagnose import MAX_LINES, death_problems, diagnose
 from dsv4_launch.run.fetch import fetch, missing
@@ -38,6 +39,7 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
     Interrupted (what was started is gone again).
     """
     digest = digest_of(plan, rendered)
+    world = replace(world, environ=with_key(plan, world.environ, world.places))
     last = world.starts.last(digest) if world.starts else {}
     times = StageTimes(time.monotonic, last, lambda stage: progress.say(stage.text))
     try:

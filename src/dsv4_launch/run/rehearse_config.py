@@ -116,6 +116,8 @@ def _secrets(data: Data, variables: Mapping[str, str], change: _Change) -> None:
     key = data.get("server", {}).get("api_key_env")
     if key and not variables.get(key):
         change(("server", "api_key_env"), None, f"{key} is not set here")
+    if data.get("server", {}).get("api_key_file"):
+        change(("server", "api_key_file"), None, "a rehearsal takes no key of the deployment's")
     named = data.get("secrets", {}).get("pass_through") or []
     missing = [name for name in named if not variables.get(name)]
     if missing:

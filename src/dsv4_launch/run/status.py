@@ -9,6 +9,7 @@ from typing import Any, Literal
 from dsv4_launch.config.load import Loaded, load
 from dsv4_launch.errors import Dsv4Error
 from dsv4_launch.plan.resolve import resolve
+from dsv4_launch.run.api_key import key_of
 from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.readiness import KEPT_LINES, cause, ending
 from dsv4_launch.run.service import Seen, digest_of
@@ -102,10 +103,10 @@ def look(
     drift: str = "",
 ) -> Status:
     """The status of a service: its log is read for the stage only when its endpoint does not answer."""
-    names, key_env = _endpoint_of(found.config)
+    names, server = _endpoint_of(found.config)
     answer = None
     if found.life == "running" and found.base_url:
-        answer = asks(found.base_url, names, environ.get(key_env, "") if key_env else "")
+        answer = asks(found.base_url, names, key_of(server, environ))
     if answer is not None and answer.up:
         return judge(found, answer, Stage(), drift)
     said = list(lines())
@@ -143,8 +144,8 @@ def loaded(config: Mapping[str, Any]) -> Loaded:
     return load(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), "running config")
 
 
-def _endpoint_of(config: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
-    """The served model names that a config sets (none: not told), and the variable of its API key."""
+def _endpoint_of(config: Mapping[str, Any]) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+    """The served model names that a config sets (none: not told), and its table about the endpoint."""
     server = config.get("server") or {}
     names = server.get("served_model_name") or ()
-    return ((names,) if isinstance(names, str) else tuple(names)), str(server.get("api_key_env") or "")
+    return ((names,) if isinstance(names, str) else tuple(names)), server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dsv4_launch.plan import hardened
 from dsv4_launch.plan.types import LABEL_GPUS, Bind, Plan
 from dsv4_launch.targets.base import Target, plan_digest
 from dsv4_launch.values import Command, Ref, Rendered, Word, canonical_json, joined
@@ -61,6 +62,8 @@ def _options(plan: Plan) -> list[tuple[Word, ...]]:
             ("--log-opt", f"max-size={container.log_max_size}"),
             ("--log-opt", f"max-file={container.log_files}"),
         ]
+    if container.hardened:
+        options += [(word,) for word in hardened.OPTIONS]
     options += [("--ulimit", f"{name}={limit}") for name, limit in container.ulimits.items()]
     if container.network == "host":
         options.append(("--network=host",))

@@ -6,7 +6,7 @@ VLLM_ENGINE_READY_TIMEOUT_S=600 \
   "${DSV4_REHEARSAL_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/rehearsal}/venv/bin/vllm" serve "${DSV4_REHEARSAL_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dsv4/rehearsal}/model" \
   --host 127.0.0.1 \
   --port 8000 \
-  --kv-cache-dtype fp8 \
+  --kv-cache-dtype auto \
   --block-size 256 \
   --enable-expert-parallel \
   --max-model-len auto \
