@@ -1,0 +1,136 @@
+"""Every pattern against what releases really say: texts that a script took from their sources, never typed here.
+
+tests/recorded/messages.json comes from scripts/extract_messages.py; elsewhere.toml names whose words the others are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tqdm import tqdm
+
+from dsv4_launch.catalog.advisories import advisories
+from dsv4_launch.catalog.releases import releases
+from dsv4_launch.plan.advise import explain_log
+from dsv4_launch.run.stages import Stage, advance, patterns, read
+
+RECORDED = Path(__file__).parents[2] / "recorded"
+MESSAGES = json.loads((RECORDED / "messages.json").read_text())
+ELSEWHERE = tomllib.loads((RECORDED / "elsewhere.toml").read_text())["origin"]
+PIECES = sorted({piece for advisory in advisories() for pieces in advisory.log for piece in pieces})
+FOREIGN = [piece for origin in ELSEWHERE for piece in origin["pieces"]]
+# uvicorn's, whose version no release of vLLM pins.
+NOT_VLLM = {"up"}
+# Printed only where a release tunes kernels; FlashInfer's own words are older.
+LATER = {"autotune": "0.22.0"}
+
+
+def bar(title: str) -> str:
+    """A progress bar with this title, drawn by tqdm itself."""
+    screen = StringIO()
+    with tqdm(total=7, desc=title, file=screen) as shown:
+        shown.update(2)
+        shown.refresh()
+    return screen.getvalue()
+
+
+def lines(release: str) -> list[tuple[str, str]]:
+    """What a release says, with its kind."""
+    return [
+        (row["kind"], bar(row["text"]) if row["kind"] == "bar" else row["text"])
+        for row in MESSAGES["texts"]
+        if any(_holds(release, span) for span in row["at"])
+    ]
+
+
+def _holds(release: str, span: str) -> bool:
+    known = MESSAGES["releases"]
+    first, _, last = span.partition("..")
+    return first in known and known.index(first) <= known.index(release) <= known.index(last or first)
+
+
+def shown(piece: str) -> bool:
+    texts = (row["text"] for row in MESSAGES["texts"])
+    return any(re.search(piece[3:], text) if piece.startswith("re:") else piece in text for text in texts)
+
+
+def test_the_texts_are_of_every_release() -> None:
+    assert MESSAGES["releases"] == sorted(releases(), key=MESSAGES["releases"].index)
+    assert all(re.fullmatch(r"[\w./-]+\.py:\d+", place) for row in MESSAGES["texts"] for place in row["at"].values())
+
+
+@pytest.mark.parametrize("release", MESSAGES["releases"])
+def test_every_stage_is_told_by_every_release(release: str) -> None:
+    said = lines(release)
+    for key in {pattern.key for pattern in patterns()} - NOT_VLLM:
+        if release in MESSAGES["releases"][: MESSAGES["releases"].index(LATER.get(key, "0.20.0"))]:
+            continue
+        assert any(p.expression.search(text) for _, text in said for p in patterns() if p.key == key), key
+
+
+@pytest.mark.parametrize("release", MESSAGES["releases"])
+def test_a_start_in_the_releases_own_words_goes_through_its_stages_in_order(release: str) -> None:
+    stage, seen = Stage(), list[str]()
+    for pattern in patterns():
+        for text in [t for _, t in lines(release) if pattern.expression.search(t)][:1]:
+            stage = advance(stage, f"(Worker pid=7) INFO 11-25 10:00:00 [x.py:1] {text}")
+            seen += [stage.key] if stage.key not in seen else []
+    order = list(dict.fromkeys(pattern.key for pattern in patterns()))
+    assert seen == [key for key in order if key in seen]
+    assert len(seen) >= 12
+
+
+def test_graphs_that_were_a_trial_are_taken_back() -> None:
+    """The second model runner captures graphs once before it lays out the KV cache, in the same words."""
+    title = next(row["text"] for row in MESSAGES["texts"] if row["text"] == "Capturing CUDA graphs")
+    trial = read([bar(f"{title} (PIECEWISE)"), bar(f"{title} (FULL)")])
+    assert trial.key == "graphs"
+    kv = advance(trial, next(r["text"] for r in MESSAGES["texts"] if "Available KV cache memory" in r["text"]))
+    assert (kv.key, kv.total) == ("kv-cache", 0)
+    again = advance(kv, bar(f"{title} (PIECEWISE)"))
+    assert (again.key, again.done, again.total) == ("graphs", 2, 7)
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_every_piece_of_a_log_pattern_is_somebodys_words(piece: str) -> None:
+    assert shown(piece) or FOREIGN.count(piece) == 1, "extract it, or say in elsewhere.toml whose words it is"
+
+
+def test_whose_words_they_are_is_told_once_and_with_an_address() -> None:
+    assert sorted(FOREIGN) == sorted(set(FOREIGN))
+    assert [piece for piece in FOREIGN if piece not in PIECES or shown(piece)] == []
+    assert all(origin["url"].startswith("https://") for origin in ELSEWHERE)
+
+
+RAISED = [row["text"] for row in MESSAGES["texts"] if row["kind"] == "raise" and explain_log([row["text"]])]
+_stamps = st.sampled_from(
+    [
+        "", "2026-11-25T16:21:00.123456789Z ", "2026-11-25T16:21:00Z stderr F ", "Nov 25 16:21:00 node7 docker[812]: ",
+        "[  812.123456] ", "vllm-0  | ", "\x1b[36mvllm-1  |\x1b[0m ", "flash-b200-0 vllm ", "[rank3]: ", "[default7]:",
+    ]
+)  # fmt: skip
+_processes = st.sampled_from(
+    [
+        "", "(EngineCore_DP0 pid=271) ", "(Worker_TP3_EP3 pid=99999) ERROR 11-25 16:21:00 [multiproc_executor.py:822] ",
+        "\x1b[0;36m(APIServer pid=1)\x1b[0;0m ERROR 11-25 16:21:00 [core.py:936] ", "ERROR:    ", "ValueError: ",
+    ]
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.sampled_from(RAISED), _stamps, _processes, st.sampled_from(["", "\x1b[0m", "\r", " [repeated 3x]"]))
+def test_what_stands_before_a_message_does_not_hide_it(text: str, stamp: str, process: str, tail: str) -> None:
+    plain, dressed = explain_log([text]), explain_log(["INFO fine", f"{stamp}{process}{text}{tail}"])
+    assert [match.advisory.id for match in plain] == [m.advisory.id for m in dressed if m.advisory.id in ids(plain)]
+    assert {match.line for match in dressed if match.advisory.id in ids(plain)} == {2}
+
+
+def ids(found: object) -> set[str]:
+    return {match.advisory.id for match in found}  # type: ignore[attr-defined]
