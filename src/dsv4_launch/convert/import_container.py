@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 
 from dsv4_launch.catalog.caches import caches
+from dsv4_launch.convert.import_hardened import hardened
 from dsv4_launch.convert.imported import Draft
 from dsv4_launch.convert.launch import Launch, Option, Variable
 from dsv4_launch.convert.words import Span
 from dsv4_launch.plan.binds import looks_like_a_secret
-from dsv4_launch.plan.hardened import OPTIONS
 from dsv4_launch.plan.types import LABEL_GPUS
 from dsv4_launch.values import SHELL_FORMS
 
@@ -55,7 +55,7 @@ def import_container(launch: Launch, draft: Draft, served: str) -> None:
     for option in launch.options:
         _option(option, draft, served)
     _log(launch, draft)
-    _hardened(draft)
+    hardened(draft)
     for word in launch.loose:
         draft.say("lost", f"{word.text}: not understood", word.span)
 
@@ -111,17 +111,6 @@ def _log(launch: Launch, draft: Draft) -> None:
             draft.append("container", "options", word, option.span)
     if not found and any((option.value or "").startswith("dsv4.name=") for option in launch.all("label")):
         draft.put("container", "log_max_size", None, launch.span)  # ours, which leaves it to the engine
-
-
-def _hardened(draft: Draft) -> None:
-    """The words of ``container.hardened``, when all of them are there, become that field."""
-    words = list(draft.data["container"].get("options", ()))
-    if set(OPTIONS) <= set(words):
-        rest = [word for word in words if word not in OPTIONS]
-        draft.data["container"]["hardened"] = True
-        draft.data["container"].pop("options")
-        if rest:
-            draft.data["container"]["options"] = rest
 
 
 def _verbatim(option: Option) -> list[str]:
