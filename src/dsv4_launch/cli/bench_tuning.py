@@ -110,18 +110,22 @@ def _judge_all(doc: Tune) -> Tune:
 
 
 def _judge(doc: Tune, candidate: Candidate) -> Candidate:
-    from dsv4_launch.plan.fit import answer
+    from dsv4_launch.plan.fit import answer, misfit
     from dsv4_launch.plan.fit_question import question
     from dsv4_launch.plan.resolve import resolve
 
     try:
-        plan = resolve(_loaded(doc, candidate))  # it refuses what certainly does not fit
+        plan = resolve(_loaded(doc, candidate))
+        asked = question(plan)
+        found = answer(asked) if asked is not None else None
+        problem = misfit(asked, found) if asked is not None and found is not None else None
+        if problem is not None:
+            raise ImpossibleError(problem)
     except (InputError, ImpossibleError) as error:
         why = error.problems[0].message
         show.note(f"{candidate.key} {_label(candidate)}: skipped: {show.clean(why)}")
         return candidate.model_copy(update={"state": "skipped", "why": why})
-    asked = question(plan)
-    free = answer(asked).available_kv_gib if asked is not None else None
+    free = found.available_kv_gib if found is not None else None
     return candidate.model_copy(
         update={"gpus": plan.gpus.count, "free_gib": None if free is None else max(0.0, round(free, 2))}
     )
@@ -138,10 +142,6 @@ def _try(folder: Path, doc: Tune, candidate: Candidate, wanted: Wanted, asked: b
     plan = resolve(_loaded(doc, candidate))
     show.note(f"{candidate.key} {_label(candidate)}")
     world = serving.world(plan.target)
-    if plan.rehearsal:
-        from dsv4_launch.run.rehearse import prepare
-
-        prepare(plan, world.places, serving.progress())
     ours = world.driver.find(plan.name) is None
     try:
         chosen = Options(timeout_s=wanted.ready_timeout_s, on_failure="remove")

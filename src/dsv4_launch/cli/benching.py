@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,10 +75,14 @@ def measure(
         else:
             record = new_run(asked, server, print_, planned)
             bench_sweep.start(folder, record)
+        tokenizer = bench_server.tokenizer(server, client, asked.tokenizer)
+        if client.inside and not client.container and Path(tokenizer).is_dir():
+            tokenizer = str(Path(tokenizer).resolve())
+            client = replace(client, model_dir=tokenizer)
         place = Place(
             bench_server.address(server, client),
             server.model,
-            bench_server.tokenizer(server, client, asked.tokenizer),
+            tokenizer,
             "",
             trust_remote_code=bench_server.trusts(server),
         )

@@ -31,13 +31,16 @@ _PROXIES = re.compile(r"^(https?|all|ftp)_proxy$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where the client runs: an image (beside ``container``, if there is one), a Python, or a program."""
+    """Where the client runs: an image (beside ``container``, if there is one), a Python, or a program.
+
+    ``model_dir`` is a folder of this machine that an image's client needs for its tokenizer.
+    """
 
     python: str = ""
     program: str = ""
     image: str = ""
     container: str = ""
-    base_url: str = ""
+    model_dir: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -73,6 +76,7 @@ class Client:
         words += ["--volumes-from", f"{self.container}:ro"] if self.container else []
         words += ["--volume", f"{scratch}:{_OUT}", "--volume", f"{WRAPPER}:{_WRAPPER}:ro"]
         words += ["--volume", f"{dataset}:{_DATA}{Path(dataset).suffix}:ro"] if dataset else []
+        words += ["--volume", f"{self.model_dir}:{self.model_dir}:ro"] if self.model_dir else []
         for variable, value in sorted({**self.environment, **ENVIRONMENT}.items()):
             words += ["--env", f"{variable}={value}"]
         words += ["--env", KEY_VARIABLE] if keyed else []
