@@ -90,6 +90,13 @@ def test_a_checkpoint_of_46_shards(tmp_path: Path) -> None:
     assert not list((tmp_path / "hub").rglob("*.incomplete"))
 
 
+def test_a_hub_without_xet_is_read_with_its_client_installed(tmp_path: Path, hub: FileHub) -> None:
+    import hf_xet  # noqa: F401 - it is there, and nothing is served that it could take
+
+    path, _ = fetch(tmp_path, hub, HF_HUB_DISABLE_XET="0")
+    assert all((path / name).read_bytes() == data for name, data in hub.files.items())
+
+
 def test_the_commit_is_recorded_only_when_all_is_there(tmp_path: Path, hub: FileHub) -> None:
     hub.faults[ONE] = [Fault(404, {"X-Error-Code": "EntryNotFound"})] * 20
     refused(tmp_path, hub, "weights-failed")
