@@ -21,6 +21,7 @@ from dsv4_launch.cli import (
     history_command,
     migrate_command,
     pin_command,
+    proxy_command,
     rehearse_command,
     serve_commands,
     show,
@@ -44,6 +45,7 @@ fit_commands.register(app)
 doctor_commands.register(app)
 rehearse_command.register(app)
 pin_command.register(app)
+proxy_command.register(app)
 migrate_command.register(app)
 advisory_commands.register(app)
 convert_commands.register(app)
