@@ -192,15 +192,16 @@ def test_no_odd_value_breaks_a_reader(make: Any, data: st.DataObject) -> None:
 RECORDED = Path(__file__).parents[2] / "recorded" / "load_generators"
 
 
-@pytest.mark.parametrize("folder", sorted(RECORDED.iterdir()) if RECORDED.exists() else (), ids=lambda path: path.name)
-def test_a_recorded_file_of_a_calibrated_server_is_read_right(folder: Path) -> None:
-    # The server sends the first token after 50 ms and each next one after 5; a busy client adds to that.
-    (found,) = load(folder)
-    assert [sample.concurrency for sample in found.samples] == [2, 4]
-    for sample in found.samples:
-        known = figures(sample)
-        assert 50 <= known["ttft_p50"] < 90
-        assert 4 <= known["tpot_p50"] < 10
-        assert known["ttft_p50"] <= known["ttft_p95"] <= known["ttft_p99"]
-        in_flight = known["request_throughput"] * known["e2e_mean"] / 1000
-        assert 0.5 * sample.concurrency < in_flight <= 1.05 * sample.concurrency
+def test_files_that_inference_perf_wrote_are_read_as_they_say() -> None:
+    # Written by inference-perf 0.7.0 on a busy machine: against a server that sends the first token after 50 ms.
+    (found,) = load(RECORDED / "inference-perf")
+    files = sorted((RECORDED / "inference-perf").glob("stage_*.json"))
+    for sample, path in zip(found.samples, files, strict=True):
+        raw, known = json.loads(path.read_text()), figures(sample)
+        assert sample.concurrency == raw["load_summary"]["concurrency"]
+        assert known["completed"] == raw["successes"]["count"]
+        assert known["ttft_p50"] == pytest.approx(raw["successes"]["latency"]["time_to_first_token"]["median"] * 1000)
+        assert known["itl_p99"] == pytest.approx(raw["successes"]["latency"]["inter_token_latency"]["p99"] * 1000)
+        assert known["ttft_p50"] >= 50
+        both = known["output_throughput"] + known["input_throughput"]
+        assert known["total_throughput"] == pytest.approx(both)
