@@ -7,13 +7,14 @@ The keys are those of ``vllm bench serve --save-result --percentile-metrics ttft
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.bench.results import Planned, load_json
 from dsv4_launch.errors import InputError
+
+_MOST = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ def point(planned: Planned, data: Mapping[str, Any], where: str) -> Point:
         completed, failed = int(data["completed"]), int(data.get("failed", 0))
         duration_s = float(data["duration"])
         tokens_in, tokens_out = int(data["total_input_tokens"]), int(data["total_output_tokens"])
+        if not (0 <= duration_s < _MOST and all(0 <= n < _MOST for n in (completed, failed, tokens_in, tokens_out))):
+            raise ValueError("its counts are none that a measurement can have")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(
@@ -129,9 +132,10 @@ def _latency(data: Mapping[str, Any], name: str) -> Latency | None:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    # A number that no measurement can be is not told; an int may even be more than a float holds.
+    return float(value) if -_MOST < value < _MOST else None
 
 
 def error_counts(data: Mapping[str, Any], *, longest: int = 200) -> dict[str, int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from dsv4_launch.bench.point import Latency, Point
 from dsv4_launch.bench.series import Sample, sample
 from dsv4_launch.errors import InputError
+
+_MOST = 2**53
 
 
 def at(data: object, *path: str) -> Any:
@@ -23,10 +24,7 @@ def number(data: object, *path: str) -> float | None:
     value = at(data, *path)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
+    return float(value) if -_MOST < value < _MOST else None
 
 
 def latency(data: object, names: Mapping[str, tuple[str, ...]], scale: float = 1.0) -> Latency | None:

@@ -18,6 +18,7 @@ from dsv4_launch.bench import look
 from dsv4_launch.bench.chart_rows import rows
 from dsv4_launch.bench.charts import BY_KEY, CHARTS, FIRST_FOUR, applies, spec, starts_log
 from dsv4_launch.bench.series import Series, with_own_labels
+from dsv4_launch.errors import InputError
 from dsv4_launch.run.bench_series import load
 
 NAMES = {"itl": "itl", "ttft": "ttft", "tpot": "tpot", "e2e": "e2el"}
@@ -119,6 +120,21 @@ def test_huge_and_tiny_values_stay_finite() -> None:
         if applies(chart, found):
             json.dumps(spec(chart, found, ["one"]), allow_nan=False)
     assert starts_log(BY_KEY["ttft"], found)
+
+
+def test_numbers_that_no_measurement_can_be_are_not_told() -> None:
+    odd = raw(1, median_ttft_ms=10**400, p99_itl_ms=1e300, mean_e2el_ms=float("nan"))
+    (row,) = rows([series(levels=(1,), raws={"c0001-r1": odd})])
+    assert row["ttft_mid"] == row["ttft_mean"]
+    assert not {"ttft_p50", "itl_p99", "e2e_mean"} & set(row)
+    for changed in (
+        {"total_output_tokens": 10**400},
+        {"duration": -1.0},
+        {"completed": -5},
+        {"duration": float("inf")},
+    ):
+        with pytest.raises(InputError, match="no result of `vllm bench serve`"):
+            series(levels=(1,), raws={"c0001-r1": raw(1, **changed)})
 
 
 def test_equal_labels_are_told_apart() -> None:
