@@ -91,7 +91,7 @@ class Box:
 
     def state_of(self) -> str:
         """The state that `dsv4 status` tells."""
-        done = self.dsv4("status", self.name, "--output", "json")
+        done = self.dsv4("status", self.name, "--window", "0", "--output", "json")
         data = json.loads(done.stdout)["data"]
         return str(data["deployments"][0]["state"])
 

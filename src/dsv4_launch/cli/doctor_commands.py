@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Optional
 
 import typer
 
 from dsv4_launch.cli import options
+
+
+class Awaited(StrEnum):
+    """What can be waited for."""
+
+    fabric = "fabric"
+
 
 facts_app = typer.Typer(
     help="Compare recorded hosts.\n\nExample: dsv4 doctor --save a.json; dsv4 facts diff a.json b.json",
@@ -40,6 +48,13 @@ def doctor(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--skip", metavar="CODE=REASON", help="Do not let this check decide; GPU* for a family."),
     ] = None,
+    wait: Annotated[
+        Optional[Awaited],  # noqa: UP045
+        typer.Option("--wait", help="Check nothing; wait until the GPUs and their NVLink fabric are ready."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long --wait waits at most.")
+    ] = 900.0,
     output: options.OutputOption = options.Output.human,
 ) -> int:
     """Check this host for a deployment: GPUs, driver, fabric, memory, disks, network, engine, model; faults first.
@@ -52,7 +67,13 @@ def doctor(
     Example: dsv4 doctor flash-b200 --save node7.json
 
     Example: dsv4 doctor my.yaml --facts node7.json
+
+    Example: dsv4 doctor flash-b200 --wait fabric --timeout 600
     """
+    if wait is not None:
+        from dsv4_launch.cli import fabric_wait
+
+        return fabric_wait.wait((config, overrides, target), timeout, output)
     from dsv4_launch.cli.doctoring import examine_host
 
     wanted = (config, overrides, target)

@@ -26,6 +26,8 @@ from dsv4_launch.cli import (
     serve_commands,
     show,
     smoke_commands,
+    unit_command,
+    watch_commands,
     weights_commands,
 )
 from dsv4_launch.cli.narrow import narrow
@@ -56,6 +58,8 @@ apply_command.register(app)
 history_command.register(app)
 smoke_commands.register(app)
 bench_commands.register(app)
+watch_commands.register(app)
+unit_command.register(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -98,10 +98,27 @@ def serve(
 def status(
     name: AnyDeployment = None,
     check: Annotated[bool, typer.Option("--check", help="Exit 0 only when ready, else 10.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until Ctrl-C; a line a round where this is no terminal.")
+    ] = False,
+    window: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--window",
+            metavar="SECONDS",
+            min=0,
+            max=3600,
+            help="Time over which tokens/s and percentiles are taken; 0: gauges only. Default: 1, with --watch 10.",
+            show_default=False,
+        ),
+    ] = None,
     target: options.TargetOption = None,
     output: options.OutputOption = options.Output.human,
 ) -> int:
     """Say of each deployment: absent, starting (and how far), ready, failed (and why) or stopped; and drift.
+
+    Of what is ready also: requests, KV cache, tokens/s, TTFT and ITL percentiles, prefix cache hits and preemptions
+    over a window, from the server's own /metrics; memory and power of its GPUs; and whether somebody watches it.
 
     Drift means that what runs is not what the config says: with a config file, that file; with a name, the config
     that was launched, rendered by this version of dsv4.
@@ -109,10 +126,14 @@ def status(
     Example: dsv4 status flash-b200 --check && ./use-it
 
     Example: dsv4 status configs/my.yaml
-    """
-    from dsv4_launch.cli import statuses
 
-    return statuses.status(name, target, output, check=check)
+    Example: dsv4 status --watch --window 30
+    """
+    from dsv4_launch.cli import status_watch, statuses
+
+    if watch:
+        return status_watch.watch(name, target, output, check=check, window_s=10.0 if window is None else window)
+    return statuses.status(name, target, output, check=check, window_s=1.0 if window is None else window)
 
 
 def logs(

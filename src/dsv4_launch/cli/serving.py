@@ -68,18 +68,20 @@ def launch(plan: Plan, chosen: Options, output: options.Output, *, attach: bool)
 
 
 def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> int:
-    """Print the log until the server ends or Ctrl-C, which stops a native server and leaves a container alone."""
+    """Watch it and print its log until it is stopped, or Ctrl-C: that stops a native server, not a container."""
+    from dsv4_launch.cli import watching
     from dsv4_launch.run import claim
     from dsv4_launch.run.interrupts import deaf
     from dsv4_launch.run.readiness import ending
     from dsv4_launch.run.record import save_log
+    from dsv4_launch.run.status import loaded
 
     write = show.note if output is options.Output.json else show.say
-    show.note(f"Following the log of {plan.name}; Ctrl-C {'stops it' if stops else 'leaves it running'}.")
+    show.note(f"Watching {plan.name} and following its log; Ctrl-C {'stops it' if stops else 'leaves it running'}.")
+    found = here.driver.find(plan.name)
     try:
-        for line in here.driver.logs(plan.name, follow=True, tail=0):
-            write(show.clean(line))
-            sys.stdout.flush()
+        if found is not None:
+            watching.follow_and_watch(here.driver, found, loaded(plan.config).config, write)
     except KeyboardInterrupt:
         if not stops:
             show.note(f"{plan.name} goes on; `dsv4 stop {plan.name}` ends it.")
@@ -130,6 +132,7 @@ def _tell(plan: Plan, outcome: Outcome) -> None:
     name, url = outcome.name, f"{outcome.base_url}/v1"
     if outcome.state == "detached":
         show.say(f"{name} is launched and starts; nobody waits for it. `dsv4 status {name}` tells how far it is.")
+        show.say(f"  unwatched if it dies or hangs, nobody sees it: `dsv4 watch {name}`, or the unit of `dsv4 unit`")
     elif outcome.state == "already-ready":
         show.say(f"{name} runs already, from this very plan, and is ready.")
     else:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsv4_launch.cli import drivers, options, show
-from dsv4_launch.errors import HostError, Problem, UsageError
+from dsv4_launch.errors import Dsv4Error, HostError, Problem, UsageError
 
 if TYPE_CHECKING:
     from dsv4_launch.config.load import Loaded
+    from dsv4_launch.plan.types import Plan
+    from dsv4_launch.run.service import Seen
     from dsv4_launch.run.status import Status
 
 
@@ -44,11 +47,13 @@ def find(argument: str, target: str | None) -> drivers.Service:
     return service
 
 
-def status(argument: str | None, target: str | None, output: options.Output, *, check: bool) -> int:
+def status(argument: str | None, target: str | None, output: options.Output, *, check: bool, window_s: float) -> int:
     """Tell the status of one deployment or of all."""
+    from dsv4_launch.cli import status_now
     from dsv4_launch.values import to_data
 
-    found, problems = _all(target) if argument is None else ([_one(argument, target)], [])
+    judged, problems = judge(argument, target)
+    found = status_now.complete(judged, 0.0 if check and output is options.Output.human else window_s)
     ready = bool(found) and all(one.state == "ready" for one in found) and not problems
     gate = [] if ready or not check else [_not_ready(found)]
     exit_code = 10 if gate else 5 if problems and not found else 0
@@ -117,7 +122,23 @@ def show_config(argument: str | None, target: str | None, builtin: str | None, o
     return 0
 
 
-def _one(argument: str, target: str | None) -> Status:
+def judge(argument: str | None, target: str | None) -> tuple[list[Judged], list[Problem]]:
+    """The services of an argument (None: all), each with its status; and why some could not be seen."""
+    if argument is not None:
+        return [_one(argument, target)], []
+    services, problems = drivers.find_all(target)
+    return [Judged(service.seen, _status(service)) for service in services], problems
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A service and its status; ``seen`` is None for what is not here."""
+
+    seen: Seen | None
+    status: Status
+
+
+def _one(argument: str, target: str | None) -> Judged:
     from dsv4_launch.run import status as judging
 
     name, loaded = named(argument)
@@ -126,22 +147,34 @@ def _one(argument: str, target: str | None) -> Status:
     except HostError as error:
         if error.problems[0].code != "absent":
             raise
-        return judging.Status(name, "absent")
-    if loaded is None or service.seen.foreign:
-        return _status(service)
+        return Judged(None, judging.Status(name, "absent"))
+    seen = service.seen
+    if loaded is None or seen.foreign:
+        return Judged(None if seen.foreign else seen, _status(service))
     from dsv4_launch.plan.resolve import resolve
-    from dsv4_launch.run.service import digest_of
-    from dsv4_launch.targets import render
 
     plan = resolve(loaded)
-    if plan.target != service.seen.target:
-        return _status(service, f"it runs in {service.seen.target}, {argument} says {plan.target}")
-    return _status(service, judging.drift_from(service.seen, digest_of(plan, render(plan)), argument))
+    if plan.target != seen.target:
+        return Judged(seen, _status(service, f"it runs in {seen.target}, {argument} says {plan.target}"))
+    return Judged(seen, _status(service, _drift(seen, plan, argument)))
 
 
-def _all(target: str | None) -> tuple[list[Status], list[Problem]]:
-    services, problems = drivers.find_all(target)
-    return [_status(service) for service in services], problems
+def _drift(seen: Seen, plan: Plan, argument: str) -> str:
+    """Which values differ between what runs and the plan of a config ("" for none)."""
+    from dsv4_launch.cli.changes import compare_running
+    from dsv4_launch.plan.compare import in_short
+    from dsv4_launch.run.service import digest_of
+    from dsv4_launch.run.status import drift_from
+    from dsv4_launch.targets import render
+
+    whole = drift_from(seen, digest_of(plan, render(plan)), argument)
+    if not whole:
+        return ""
+    try:
+        differences = compare_running(seen, plan).differences
+    except Dsv4Error:
+        return whole  # what runs carries no config that could be compared
+    return f"{in_short(differences)} ({argument})" if differences else whole
 
 
 def _status(service: drivers.Service, drift: str | None = None) -> Status:
@@ -167,6 +200,8 @@ def _not_ready(found: list[Status]) -> Problem:
 
 
 def _tell(one: Status) -> None:
+    from dsv4_launch.cli import status_now
+
     parts = [f"{one.name}: {one.state}"]
     if one.stage:
         parts.append(one.stage)
@@ -175,13 +210,8 @@ def _tell(one: Status) -> None:
     show.say(show.clean(", ".join(parts)))
     if one.state == "absent":
         return
-    since = one.finished or one.started or one.created
-    by = f", launched by {one.user}" if one.user else ""
-    show.say(f"  {one.target}, since {since[:19]}Z{by}" + (f", restarted {one.restarts} times" if one.restarts else ""))
-    if one.state in ("ready", "starting") and one.base_url:
-        show.say(f"  endpoint  {one.base_url}/v1" + (f" ({', '.join(one.models)})" if one.models else ""))
-    if one.gpus:
-        show.say(show.clean(f"  gpus      {one.gpus}"))
+    for line in status_now.lines(one):
+        show.say(show.clean(f"  {line}"))
     if one.drift:
         show.say(show.clean(f"  drift     {one.drift}"))
 

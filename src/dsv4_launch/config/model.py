@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from dsv4_launch.config.targets import DockerTarget, NativeTarget
+from dsv4_launch.config.watch import URL, Watch
 
 # Rust regexes: ASCII classes and no counted repeats (those make slow, huge automata); lengths are limits of their own.
 HUMAN_INT = r"^[0-9]+(\.[0-9]+)?[kKmMgGtT]?$"
@@ -44,6 +45,7 @@ FORMS: Mapping[str, str] = {
     FOLDER: "an absolute path or a path below ~, without a colon",
     ONE_LINE: "one line of text",
     VERSION: 'a release such as "0.20.0"',
+    URL: "an http or https URL without user and password",
 }
 
 # vLLM's names of what has a field of ours elsewhere.
@@ -286,3 +288,4 @@ class LaunchConfig(Strict):
     secrets: Secrets = Field(default_factory=Secrets, description="Names of variables that hold secrets.")
     hub: Hub = Field(default_factory=Hub, description="What a start may ask of the Hugging Face Hub.")
     start: Start = Field(default_factory=Start, description="Deadlines of a start.")
+    watch: Watch = Field(default_factory=Watch, description="How it is watched while it runs.")

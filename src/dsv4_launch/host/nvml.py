@@ -167,6 +167,11 @@ def _program(nvml: Any, pid: int) -> str | None:
     return words[0].rsplit("/", 1)[-1] if words else None
 
 
+def read_fabric_state(nvml: Any, handle: Any) -> str | None:
+    """The state of the NVLink fabric of one GPU, in NVML's words."""
+    return _fabric(nvml, handle)[0]
+
+
 def _fabric(nvml: Any, handle: Any) -> tuple[str | None, str | None]:
     from ctypes import byref
 

@@ -40,6 +40,38 @@ def secrets(config: LaunchConfig, where: Where) -> list[Problem]:
         for name, value in config.env.items()
         if looks_like_a_secret(name, value)
     ]
+    return problems + _watch_secrets(config, where)
+
+
+def _watch_secrets(config: LaunchConfig, where: Where) -> list[Problem]:
+    """What is told of a failure, and to whom, holds no secret; a webhook comes from one place only."""
+    told, path = config.watch.on_failure, ("watch", "on_failure")
+    problems = [
+        Problem(
+            "secret-in-config",
+            "watch.on_failure.command holds what looks like a secret.",
+            where((*path, "command", n)),
+            "Let the command read it from a file or a variable of its own.",
+        )
+        for n, word in enumerate(told.command or ())
+        if looks_like_a_secret("", word) or looks_like_a_secret(*word.lstrip("-").replace("-", "_").partition("=")[::2])
+    ]
+    if told.webhook and looks_like_a_secret("", told.webhook):
+        fix = "Export the URL, and name its variable in watch.on_failure.webhook_env."
+        problems.append(
+            Problem("secret-in-config", "watch.on_failure.webhook holds a secret.", where((*path, "webhook")), fix)
+        )
+    if told.webhook_env and looks_like_a_secret("", told.webhook_env):
+        message = "watch.on_failure.webhook_env holds what looks like a secret, not the name of a variable."
+        problems.append(Problem("secret-in-config", message, where((*path, "webhook_env"))))
+    if told.webhook and told.webhook_env:
+        message = "watch.on_failure names a webhook twice: by URL and by variable."
+        problems.append(Problem("webhook-twice", message, where((*path, "webhook")), "Keep one of them."))
+    if told.command == ():
+        message = "watch.on_failure.command is empty."
+        problems.append(
+            Problem("empty-command", message, where((*path, "command")), "Name a program, or leave it out.")
+        )
     return problems
 
 

@@ -47,6 +47,7 @@ def seen(data: Mapping[str, Any]) -> Seen:
         # `docker stop` sends SIGTERM: vLLM then ends with 0, a process that does not handle it with 143.
         stopped=over and code in (0, 143),
         restarts=int(data.get("RestartCount") or 0),
+        restart=_restart(data),
         pid=int(state.get("Pid") or 0),
         image=config.get("Image", ""),
         image_id=str(data.get("Image") or ""),
@@ -58,6 +59,12 @@ def seen(data: Mapping[str, Any]) -> Seen:
 
 def _time(value: object) -> str:
     return str(value) if value and value != _NEVER else ""
+
+
+def _restart(data: Mapping[str, Any]) -> str:
+    policy = (data.get("HostConfig") or {}).get("RestartPolicy") or {}
+    most = int(policy.get("MaximumRetryCount") or 0)
+    return f"{policy.get('Name') or 'no'}{f':{most}' if most else ''}"
 
 
 def _config(text: str) -> Mapping[str, Any]:

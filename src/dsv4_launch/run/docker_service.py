@@ -111,6 +111,16 @@ class DockerDriver:
         with _asking():
             return frozenset(process.pid for process in self._processes(name))
 
+    def start(self, name: str) -> None:
+        """Start a container that has ended again: the same words, the same environment."""
+        import docker
+
+        with _asking():
+            try:
+                self._client.api.start(name)
+            except docker.errors.NotFound:
+                raise HostError(f"There is no container {name} any more.", where=name, code="absent") from None
+
     def stop(self, name: str, timeout_s: float) -> None:
         """SIGTERM, then SIGKILL after ``timeout_s``; the engine kills every process of the container.
 

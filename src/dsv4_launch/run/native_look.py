@@ -132,5 +132,6 @@ def seen(record: state.Record, life: Life, process: processes.Process | None = N
         restarts=record.restarts,
         stop_timeout_s=record.stop_timeout_s,
         gpus=record.gpus,
+        restart=record.restart,
         pid=process.pid if process else 0,
     )

