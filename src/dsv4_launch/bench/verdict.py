@@ -71,7 +71,8 @@ def judge(seen: Watched, point: Point, machine_cpu: float | None = None) -> Clie
     """The client's verdict of one point, with each reason in a sentence."""
     why: list[str] = []
     median = point.ttft.median if point.ttft and point.ttft.median else 0.0
-    limit_ms = max(LAG_MS, LAG_SHARE * median)
+    # The measured TTFT has the client's lateness in it: of that it may not borrow.
+    limit_ms = max(LAG_MS, LAG_SHARE * max(0.0, median - (seen.lag_p99_ms or 0.0)))
     if seen.cpu is not None and seen.cpu > CPU_LIMIT:
         why.append(f"its event loop used {seen.cpu:.0%} of a core")
     if seen.lag_p99_ms is not None and seen.lag_p99_ms > limit_ms:

@@ -48,6 +48,12 @@ def test_lateness_is_weighed_against_the_ttft() -> None:
     assert judge(late, slow).verdict == "server"
 
 
+def test_a_late_client_does_not_make_its_own_lateness_allowed() -> None:
+    own = point(Planned(key="c0004-r1", concurrency=4, repeat=1, num_prompts=24), RAW | {"median_ttft_ms": 2900.0}, "x")
+    found = judge(Watched(cpu=0.2, lag_mean_ms=900, lag_p99_ms=2800, lag_max_ms=6000), own)
+    assert "more than the 5 ms allowed" in found.why[0]
+
+
 def test_a_client_that_was_not_watched_is_unknown_unless_its_machine_was_full() -> None:
     assert judge(Watched(), POINT).verdict == "unknown"
     assert judge(Watched(), POINT, 0.5).verdict == "unknown"
