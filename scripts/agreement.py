@@ -5,10 +5,13 @@
     scripts/agreement.py --vllm 0.28.0 --builtin                      # every built-in config
     scripts/agreement.py --vllm 0.28.0 --corpus commands.jsonl        # one {"id", "argv" or "raw"} a line
     scripts/agreement.py --vllm 0.28.0 --verdicts FILE --recheck      # vLLM's recorded verdicts, dsv4 asked again
+    scripts/agreement.py --every-release --out FILE                   # the built-in configs on every release, one file
+    scripts/agreement.py --fetch 0.20.0                               # only bring the release's source here
 
 The real vLLM is the Python source of the release (`--source`, as scripts/snapshot_flags.py leaves it) in one CPU
 environment (`--python`), on simulated GPUs: no GPU, no network, no weights. Without them the places are used in which
-that script puts both. `--out` writes the verdicts of vLLM, which `tests/deep` judges again without it.
+that script puts both, else the environment of rehearsals, whose own release needs no source.
+`--out` writes the verdicts of vLLM, which `tests/deep` judges again without it.
 Exit codes: 0 done, 1 no vLLM to ask, 10 with --check when it falsely accepts anything or falsely rejects 1 % or more.
 """
 
@@ -32,10 +35,10 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
-from dsv4_launch.catalog.flags import flag_table  # noqa: E402
+from dsv4_launch.catalog.flags import flag_table, versions  # noqa: E402
 from dsv4_launch.plan.argv import parse  # noqa: E402
 from mutations import MODEL, mutations  # noqa: E402
-from snapshot_flags import install  # noqa: E402
+from snapshot_flags import install, python_source  # noqa: E402
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dsv4/snapshots"
 # Our codes for what vLLM's own parser stops at; every other refusal comes a little later.
@@ -54,6 +57,12 @@ WARM = [
 
 def main() -> int:
     options = _options()
+    if options.fetch:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        print(python_source(CACHE, options.fetch))
+        return 0
+    if options.every_release:
+        return every_release(options)
     if options.recheck:
         head, rows = read(options.verdicts)
         version = head["vllm"]
@@ -70,8 +79,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--vllm", default="0.20.0", help="release (default %(default)s)")
     parser.add_argument("--source", type=Path, help="folder with that release's Python source")
-    parser.add_argument("--python", type=Path, default=CACHE / "venv/bin/python")
+    parser.add_argument("--python", type=Path, help="environment to run it in")
     parser.add_argument("--builtin", action="store_true")
+    parser.add_argument("--every-release", action="store_true", help="--builtin on every release that is here")
+    parser.add_argument("--fetch", metavar="VERSION", help="bring the release's Python source here, and end")
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--mutations", type=int, default=0, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
@@ -116,6 +127,21 @@ def builtin(version: str) -> list[tuple[str, list[str]]]:
     return found
 
 
+def every_release(options: argparse.Namespace) -> int:
+    """The built-in configs on every release whose source is here: verdicts, table, and one file of all."""
+    texts, worst = [], 0
+    for version in versions():
+        if vllm_of(version, options.python) is None:
+            print(f"{version}: not here")
+            continue
+        rows = ask(builtin(version), version, options)
+        worst = max(worst, report(version, rows, options))
+        texts += verdict_lines(rows, version, options)
+    if options.out:
+        options.out.write_text("\n".join(texts) + "\n", "utf-8")
+    return worst
+
+
 def corpus(file: Path) -> list[tuple[str, list[str]]]:
     found = []
     for line in file.read_text("utf-8").splitlines():
@@ -147,14 +173,22 @@ def argv_of(text: str) -> list[str] | None:
 # --- vLLM ----------------------------------------------------------------------------------------------------------
 
 
-def ask(lines: Sequence[tuple[str, list[str]]], version: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """What vLLM says of each; a row holds the words and the verdict."""
-    source = options.source or CACHE / "src" / version
-    if not options.python.exists() or not source.exists():
-        print(f"error: there is no vLLM {version} to ask at {source} and {options.python}", file=sys.stderr)
-        print(f"hint: scripts/snapshot_flags.py --verify {version} puts both there", file=sys.stderr)
+def ask(
+    lines: Sequence[tuple[str, list[str]]], version: str, options: argparse.Namespace, within_s: float | None = None
+) -> list[dict[str, Any]]:
+    """What vLLM says of each; a row holds the words and the verdict. After ``within_s`` the rest is left unasked."""
+    found = vllm_of(version, options.python, options.source)
+    if found is None:
+        print(f"error: there is no vLLM {version} to ask", file=sys.stderr)
+        print(
+            f"hint: scripts/agreement.py --fetch {version} brings its source; an environment comes with",
+            file=sys.stderr,
+        )
+        print("scripts/rig up, or scripts/vllm_cpu_env.py, an environment for it", file=sys.stderr)
         raise SystemExit(1)
+    python, source = found
     started = time.monotonic()
+    extra = CACHE / "extra" / version
     with tempfile.TemporaryDirectory() as folder:
         request = {
             "gpu": B200,
@@ -162,11 +196,12 @@ def ask(lines: Sequence[tuple[str, list[str]]], version: str, options: argparse.
             "warm": WARM,
             "commands": [{"id": name, "words": words} for name, words in lines],
         }
+        request |= {} if within_s is None else {"within_s": within_s}
         keep = {k: v for k, v in os.environ.items() if not k.startswith(("VLLM_", "HF_", "PYTHON"))}
-        env = keep | {"PYTHONPATH": str(source)}
-        for _ in range(5):
+        env = keep | ({"PYTHONPATH": f"{source}:{extra}"} if source else {})
+        for _ in range(10):
             done = subprocess.run(
-                [str(options.python), str(JUDGE)],
+                [str(python), str(JUDGE)],
                 input=json.dumps(request),
                 env=env,
                 capture_output=True,
@@ -175,16 +210,34 @@ def ask(lines: Sequence[tuple[str, list[str]]], version: str, options: argparse.
                 cwd=folder,
             )
             missing = re.search(r"No module named '([\w.]+)'\s*$", done.stderr)
-            # An older release imports what the environment's own does not need.
-            if not missing or not install(options.python, source, missing.group(1)):
+            # An older release imports what the environment's own does not need: it is put beside it.
+            if not (missing and source and install(python, source, missing.group(1), extra)):
                 break
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    if len(answers) != len(lines) + 1:
+    whole = len(answers) == len(lines) + 1 or (within_s is not None and len(answers) > 1)
+    if not whole or answers[0]["vllm"].partition("+")[0] != version:
         print("error: vLLM did not answer:", *done.stderr.splitlines()[-15:], sep="\n  ", file=sys.stderr)
         raise SystemExit(1)
     head, *verdicts = answers
     print(f"vLLM {head['vllm']} answered {len(verdicts)} times in {time.monotonic() - started:.0f} s")
-    return [{"words": words, **verdict} for (_, words), verdict in zip(lines, verdicts, strict=True)]
+    return [{"words": words, **verdict} for (_, words), verdict in zip(lines, verdicts, strict=False)]
+
+
+def vllm_of(version: str, python: Path | None = None, source: Path | None = None) -> tuple[Path, Path | None] | None:
+    """The Python to ask and the release's source for it (None: its own); None when one of them is not there."""
+    cache = CACHE.parent
+    rehearsal = Path(os.environ.get("DSV4_REHEARSAL_HOME") or cache / "rehearsal") / "venv"
+    pythons = [python] if python else [CACHE / "venv/bin/python", rehearsal / "bin/python"]
+    source = source or CACHE / "src" / version
+    for candidate in pythons:
+        if not candidate.exists():
+            continue
+        if source.exists():
+            return candidate, source
+        stamp = candidate.parent.parent / "dsv4-env.json"
+        if stamp.exists() and json.loads(stamp.read_text())["vllm"] == version:
+            return candidate, None
+    return None
 
 
 def model_folder(folder: Path) -> Path:
@@ -213,7 +266,13 @@ SAID = 100
 
 
 def write(out: Path, rows: Iterable[dict[str, Any]], version: str, options: argparse.Namespace) -> None:
-    """Verdicts as JSON lines: [id, refusing stage or "" or null, what was said, words]; of a corpus no words."""
+    """Verdicts as JSON lines: the head, then [id, refusing stage or "" or null, what was said, words]."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("\n".join(verdict_lines(rows, version, options)) + "\n", "utf-8")
+
+
+def verdict_lines(rows: Iterable[dict[str, Any]], version: str, options: argparse.Namespace) -> list[str]:
+    """The lines of a verdict file; of a corpus without the words."""
     head = {"vllm": version, "date": datetime.date.today().isoformat(), "gpu": "8 x NVIDIA B200, simulated"}
     head |= {"seed": options.seed} if options.mutations else {}
     lines = [json.dumps(head)]
@@ -222,18 +281,26 @@ def write(out: Path, rows: Iterable[dict[str, Any]], version: str, options: argp
         said = "" if row["ok"] else _one_line(row)[:SAID]
         entry = [row["id"], stage, said, *([] if options.corpus else [row["words"]])]
         lines.append(json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("\n".join(lines) + "\n", "utf-8")
+    return lines
 
 
 def read(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The head and the rows of a verdict file."""
-    head, *rows = map(json.loads, file.read_text("utf-8").splitlines())
-    found = []
-    for name, stage, said, *words in rows:
+    """The head and the rows of a verdict file of one release."""
+    ((head, rows),) = read_all(file)
+    return head, rows
+
+
+def read_all(file: Path) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Head and rows of each release in a verdict file."""
+    parts: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
+    for line in map(json.loads, file.read_text("utf-8").splitlines()):
+        if isinstance(line, dict):
+            parts.append((line, []))
+            continue
+        name, stage, said, *words = line
         row = {"id": name, "ok": None if stage is None else stage == "", "stage": stage or "names", "said": said}
-        found.append(row | ({"words": words[0]} if words else {}))
-    return head, found
+        parts[-1][1].append(row | ({"words": words[0]} if words else {}))
+    return parts
 
 
 # --- the table -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
     scripts/fit_accuracy.py                               every published figure, predicted, with the error
     scripts/fit_accuracy.py --oracle PYTHON               vLLM 0.32.0's planner against ours: random layouts and lengths
     scripts/fit_accuracy.py --oracle PYTHON --save FILE   and keep its verdicts
+    scripts/fit_accuracy.py --oracle PYTHON --within 30   layouts in an order that the seed gives, for so many seconds
     scripts/fit_accuracy.py --oracle PYTHON --sources DIR the planner code of every release in DIR/VERSION
 
 PYTHON is the environment of scripts/vllm_cpu_env.py (DIR/bin/python); a layout takes about 8 s there. Published figures
@@ -19,6 +20,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,11 +106,15 @@ def model_folder(folder: Path, draft: str) -> Path:
     return folder
 
 
-def oracle(python: str, count: int, seed: int, save: Path | None) -> int:
-    """Ask vLLM's planner, compare with ours, print what differs."""
+def oracle(python: str, count: int, seed: int, save: Path | None, within_s: float | None = None) -> int:
+    """Ask vLLM's planner, compare with ours, print what differs; after ``within_s`` no further layout is begun."""
     random_, verdicts, wrong, asked, version = random.Random(seed), [], 0, 0, ""
     each = -(-count // len(LAYOUTS))
-    for values in LAYOUTS:
+    layouts = list(LAYOUTS) if within_s is None else random_.sample(LAYOUTS, len(LAYOUTS))
+    started = time.monotonic()
+    for values in layouts:
+        if within_s is not None and verdicts and time.monotonic() - started > within_s:
+            break
         layout = dict(zip(NAMES, values, strict=True)) | {"draft_tokens": DRAFTS[values[4]]}
         with tempfile.TemporaryDirectory() as folder:
             question = {
@@ -198,12 +204,13 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=360)
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--save", type=Path)
+    parser.add_argument("--within", type=float, metavar="SECONDS", help="begin no layout after so long")
     parser.add_argument("--sources", type=Path, metavar="DIR", help="ask the planner of each release in DIR/VERSION")
     arguments = parser.parse_args()
     if arguments.oracle and arguments.sources:
         return releases(arguments.oracle, arguments.sources, arguments.seed, arguments.save)
     if arguments.oracle:
-        return oracle(arguments.oracle, arguments.cases, arguments.seed, arguments.save)
+        return oracle(arguments.oracle, arguments.cases, arguments.seed, arguments.save, arguments.within)
     return published()
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Write the flag table of one vLLM release or several into the catalog, read from the release itself.
 
-    python3 scripts/snapshot_flags.py 0.34.0            # one command and one commit for a new release
+    python3 scripts/snapshot_flags.py 0.34.0            # one command and one commit for a new release; the tests say
+                                                        # what else it wants explained (a flag that vanished, its image)
     python3 scripts/snapshot_flags.py --verify 0.33.0   # give every spelling of the table to the real parser
 
 The wheel comes from PyPI through pip; only its Python source is kept. It runs in one environment for all releases,
@@ -125,15 +126,19 @@ def ask(python: Path, source: Path, version: str, work: Path, *words: str) -> di
     raise UnreadableError("it asks for one missing module after another")
 
 
-def install(python: Path, source: Path, module: str) -> bool:
-    """Add the requirement of the release that brings a missing module; False when it names none."""
+def install(python: Path, source: Path, module: str, target: Path | None = None) -> bool:
+    """Add the requirement of the release that brings a missing module; False when it names none.
+
+    With ``target`` into that folder and without what it needs itself, so that the environment stays as it is.
+    """
     name = module.split(".")[0].replace("_", "-").lower()
     for line in next(source.glob("vllm-*.dist-info/METADATA")).read_text("utf-8").splitlines():
         wanted = line.removeprefix("Requires-Dist: ").split(";")[0].strip()
         if line.startswith("Requires-Dist: ") and re.split(r"[^\w.-]", wanted)[0].replace("_", "-").lower() == name:
-            print(f"  {wanted} is added to the environment")
+            print(f"  {wanted} is added to {target or 'the environment'}")
             # The environment is uv's own and has no pip.
             command = [find_or_fetch(default_home()), "pip", "install", "--python", python, "--quiet", wanted]
+            command += ["--target", target, "--no-deps"] if target else []
             return subprocess.run(command, env=uv_env(), check=False).returncode == 0
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import time
@@ -15,9 +16,17 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import agreement  # noqa: E402
 
-FILES = sorted((Path(__file__).parent / "verdicts").glob("mutations-*.jsonl"))
+ALL = sorted((Path(__file__).parent / "verdicts").glob("mutations-*.jsonl"))
 RELEASES = {"0.20.0", "0.25.1", "0.28.0", "0.33.0"}
-SAMPLE, SAMPLE_SEED = 60, 7
+# The measured releases; 0.32.0 is there for the sample on machines that have its CPU build.
+FILES = [file for file in ALL if file.stem.removeprefix("mutations-") in RELEASES]
+SAMPLE, SAMPLE_SEED, SECONDS, LEAST = 60, 7, 20.0, 15
+# Releases that must be asked here: on a CI machine they are brought along.
+MUST_ASK = os.environ.get("DSV4_DEEP_ASK", "").split()
+
+
+# Seeds that were first looked at when the rules stood; what that look showed has been mended since.
+UNSEEN = sorted((Path(__file__).parent / "verdicts").glob("unseen-*.jsonl"))
 
 
 def judged(file: Path) -> tuple[str, list[tuple[dict[str, Any], bool, bool]]]:
@@ -45,14 +54,14 @@ def test_the_releases_that_are_measured() -> None:
     assert {agreement.read(file)[0]["vllm"] for file in FILES} == RELEASES
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES + UNSEEN, ids=lambda file: file.stem)
 def test_no_command_line_is_falsely_accepted(file: Path) -> None:
     _, rows = judged(file)
     assert [row["words"] for row, _, ours in rows if row["ok"] is False and ours] == []
     assert [row["words"] for row, parsed, _ in rows if row["ok"] is False and row["stage"] == "parse" and parsed] == []
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES + UNSEEN, ids=lambda file: file.stem)
 def test_under_one_in_a_hundred_is_falsely_rejected(file: Path) -> None:
     _, rows = judged(file)
     assert sum(row["ok"] is True and not ours for row, _, ours in rows) < 0.01 * len(rows)
@@ -67,16 +76,44 @@ def test_a_thousand_verdicts_take_a_second() -> None:
     assert (time.process_time() - started) / len(rows) < 0.01
 
 
+BUILTINS = [
+    part
+    for file in sorted((Path(__file__).parent / "verdicts").glob("builtins*.jsonl"))
+    for part in agreement.read_all(file)
+]
+
+
+@pytest.mark.parametrize(("head", "rows"), BUILTINS, ids=[head["vllm"] for head, _ in BUILTINS])
+def test_every_built_in_config_is_judged_as_the_release_judges_it(
+    head: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    assert rows
+    for row in rows:
+        early, later = agreement.ours(row["words"], head["vllm"])
+        assert row["ok"] is (not early and not later), (row["id"], row["said"], early, later)
+
+
+def test_the_built_in_configs_render_as_they_were_judged() -> None:
+    """A verdict is about these very words: a config or rule that changes wants new ones (scripts/agreement.py)."""
+    for head, rows in BUILTINS:
+        made = dict(agreement.builtin(head["vllm"]))
+        assert {row["id"]: row["words"] for row in rows} == made, head["vllm"]
+
+
 @pytest.mark.vllm
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_real_vllm_still_says_so(file: Path) -> None:
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("version", ["0.20.0", "0.25.1", "0.28.0", "0.32.0", "0.33.0"])
+def test_the_real_vllm_still_says_so(version: str) -> None:
+    """A seeded sample, within SECONDS; what DSV4_DEEP_ASK names must be there to be asked."""
+    file = Path(__file__).parent / f"verdicts/mutations-{version}.jsonl"
+    if agreement.vllm_of(version) is None:
+        assert version not in MUST_ASK, f"there is no vLLM {version} to ask; scripts/agreement.py --fetch brings it"
+        pytest.skip(f"there is no vLLM {version} to ask: scripts/agreement.py --fetch {version}")
     head, rows = agreement.read(file)
-    source = agreement.CACHE / "src" / head["vllm"]
-    python = agreement.CACHE / "venv/bin/python"
-    if not source.exists() or not python.exists():
-        pytest.skip(f"there is no vLLM {head['vllm']} to ask: scripts/snapshot_flags.py --verify puts it there")
-    drawn = random.Random(SAMPLE_SEED).sample(rows, SAMPLE)
+    drawn = random.Random(SAMPLE_SEED).sample(rows, min(SAMPLE, len(rows)))
     lines = [(row["id"], row["words"]) for row in drawn]
-    options = agreement.argparse.Namespace(source=source, python=python)
-    for row, answer in zip(drawn, agreement.ask(lines, head["vllm"], options), strict=True):
+    options = agreement.argparse.Namespace(source=None, python=None)
+    answers = agreement.ask(lines, head["vllm"], options, within_s=SECONDS)
+    assert len(answers) >= LEAST
+    for row, answer in zip(drawn, answers, strict=False):
         assert answer["ok"] is row["ok"], row["words"]

@@ -45,6 +45,12 @@ def serve_checks(version: str) -> tuple[ServeCheck, ...]:
 
 
 @lru_cache
+def built_if() -> Mapping[str, str]:
+    """Config classes that vLLM builds only when an option is on: class to the option's destination."""
+    return dict(table("serve_checks")["built_if"])
+
+
+@lru_cache
 def registered(kind: str, version: str) -> frozenset[str]:
     """The names that a release registers: ``tool_call_parser`` or ``reasoning_parser``."""
     return frozenset(n for n, span in table("parser_names")[kind].items() if not span or within(version, span))

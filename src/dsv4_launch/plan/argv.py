@@ -14,6 +14,7 @@ from typing import Any
 
 from dsv4_launch.catalog.flag_table import Flag, FlagTable
 from dsv4_launch.catalog.flag_values import READ_AS_JSON, check_value
+from dsv4_launch.catalog.serve_checks import built_if
 from dsv4_launch.plan.config_file import ConfigFileError, config_words
 from dsv4_launch.plan.dotted import Piece, Unfinished, pieces
 from dsv4_launch.values import nearest
@@ -141,7 +142,15 @@ class _Reader:
         n = 0
         while n < len(self.pieces):
             n = self._positional(n) if self.options[n] is None else self._optional(n)
-        return Parsed(self.model, self.given, tuple(self.refusals), twice)
+        return Parsed(self.model, self.given, tuple(r for r in self.refusals if not self._unbuilt(r)), twice)
+
+    def _unbuilt(self, refusal: Refusal) -> bool:
+        """True for what only a config class would refuse that vLLM does not build here, such as LoRA's."""
+        flag = self.table.by_flag.get(refusal.option)
+        if refusal.code != "field-refused" or flag is None or flag.lands_in is None:
+            return False
+        switch = built_if().get(flag.lands_in.name.partition(".")[0])
+        return switch is not None and not (switch in self.given and self.given[switch].positive)
 
     def _option(self, piece: Piece) -> tuple[Flag | None, str, str | None] | None:
         """The option that a word names with its explicit value; None for a value; (None, …) for an unknown option."""

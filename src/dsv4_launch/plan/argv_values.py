@@ -30,6 +30,8 @@ def values_of(parsed: Parsed, table: FlagTable, gpus: int) -> dict[str, Any]:
             _put_fields(values, dest, given.flag, value)
         elif value is None:
             values.pop(dest, None)
+            if given.flag.kind == "json" and not given.flag.optional:
+                values[f"derived.null.{dest}"] = True
         else:
             values[dest] = value
     values |= _derived(values, tables, gpus)

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from dsv4_launch.errors import HostError, ImpossibleError, InputError, Problem, 
 from dsv4_launch.plan.types import Argument, Plan
 from dsv4_launch.values import listed
 
-LIMIT_S = 180.0
+LIMIT_S = 600.0  # importing vLLM takes 10 s on an idle machine, minutes on a busy one
 _MODEL = "/dsv4/model"
 _JUDGE = "/dsv4/judge.py"
 _TAIL = 6
@@ -128,8 +129,9 @@ def ask(
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The judge's first line, and its answers by id. Raises ToolError."""
     judge = Path(dsv4_launch.deep.__file__).parent / "judge.py"
+    name = f"dsv4-deep-{os.getpid()}-{time.monotonic_ns() % 10**9}"
     if where.image:
-        command, env = container_command(where.image, judge, model, settings), dict(environ)
+        command, env = container_command(where.image, judge, model, settings, name), dict(environ)
     else:
         command = [where.python, str(judge)]
         kept = {k: v for k, v in environ.items() if not k.startswith(("VLLM_", "HF_", "PYTHON"))}
@@ -140,8 +142,14 @@ def ask(
         )
     except FileNotFoundError:
         raise ToolError(f"{command[0]} is not installed.", where=str(where), code="no-vllm-to-ask") from None
-    except subprocess.TimeoutExpired:
-        raise ToolError(f"vLLM did not answer within {LIMIT_S:.0f} s.", where=str(where), code="deep-slow") from None
+    except BaseException as error:
+        # The client is gone; its container would go on.
+        if where.image:
+            subprocess.run(["docker", "rm", "--force", name], env=env, capture_output=True, check=False)
+        if isinstance(error, subprocess.TimeoutExpired):
+            said = f"vLLM did not answer within {LIMIT_S:.0f} s."
+            raise ToolError(said, where=str(where), code="deep-slow") from None
+        raise
     answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if len(answers) != len(request["commands"]) + 1:
         last = "; ".join(line.strip() for line in done.stderr.strip().splitlines()[-_TAIL:]) or "it said nothing"
@@ -154,9 +162,9 @@ def ask(
     return answers[0], {answer["id"]: answer for answer in answers[1:]}
 
 
-def container_command(image: str, judge: Path, model: Path, settings: Mapping[str, str]) -> list[str]:
+def container_command(image: str, judge: Path, model: Path, settings: Mapping[str, str], name: str) -> list[str]:
     """A container that only judges: no network, no GPU, nothing written; what it needs is mounted read-only."""
-    words = ["docker", "run", "--rm", "--interactive", "--network", "none", "--entrypoint", "python3"]
+    words = ["docker", "run", "--rm", "--interactive", "--name", name, "--network", "none", "--entrypoint", "python3"]
     words += ["--volume", f"{judge}:{_JUDGE}:ro", "--volume", f"{model}:{_MODEL}:ro"]
     words += [word for name, value in sorted(settings.items()) for word in ("--env", f"{name}={value}")]
     return [*words, image, _JUDGE]

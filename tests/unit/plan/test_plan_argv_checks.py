@@ -20,6 +20,33 @@ def codes(line: str, version: str = "0.28.0", gpus: int = 8) -> list[str]:
 
 
 @pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("--max-loras 0", False),
+        ("--max-loras -7 --no-enable-lora", False),
+        ("--enable-lora --max-loras 0", True),
+        ("--max-num-seqs 0", True),
+    ],
+)
+def test_what_only_a_class_refuses_that_is_not_built_is_taken(line: str, refused: bool) -> None:
+    assert [r.code for r in parse(["m", *line.split()], flag_table("0.28.0")).refusals] == ["field-refused"] * refused
+
+
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        ("--data-parallel-rpc-port -1", "0.28.0"),
+        ("--data-parallel-rpc-port 70000", "0.28.0"),
+        ("--override-generation-config 1", "0.20.0"),
+        ("--shutdown-timeout -1", "0.20.0"),
+    ],
+)
+def test_ranges_and_tables_that_only_the_config_class_asks_for(line: str, first: str) -> None:
+    for version in ("0.20.0", "0.25.1", "0.28.0", "0.33.0"):
+        assert bool(codes(line, version)) == (version >= first), version
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "",

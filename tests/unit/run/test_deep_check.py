@@ -94,9 +94,10 @@ def test_the_gpus_are_those_of_the_config() -> None:
 
 
 def test_a_container_only_judges() -> None:
-    words = container_command("vllm/vllm-openai:v0.20.0", Path("/j.py"), Path("/m"), {"VLLM_X": "1"})
+    words = container_command("vllm/vllm-openai:v0.20.0", Path("/j.py"), Path("/m"), {"VLLM_X": "1"}, "asked")
     line = " ".join(words)
     assert "--network none" in line
+    assert "--name asked" in line
     assert "--gpus" not in line
     assert "/j.py:/dsv4/judge.py:ro" in line
     assert "--env VLLM_X=1" in line
