@@ -5,14 +5,12 @@ request on standard input and writes one JSON line for the release, then one for
 
     {"gpu": {"name": "NVIDIA B200", "capability": [10, 0], "memory_mib": 183359, "count": 8},
      "model": "/folder/with/config.json", "commands": [{"id": "a", "words": ["MODEL", "--…"]}]}
-    {"vllm": "0.32.0"}
     {"id": "a", "ok": false, "stage": "engine", "type": "ValidationError", "said": "…"}
 
-With ``within_s`` it stops after so many seconds of judging, the last commands unasked.
-
-The stages are vLLM's own, in its order: ``parse`` its parser, ``serve`` what `vllm serve` checks, ``engine`` the engine
-configuration, ``names`` the parsers. ``ok`` is null where nothing can be known. The current platform becomes a subclass
-of vLLM's CUDA platform that answers for GPUs that are not there; each command is judged in a forked process.
+``within_s`` ends it after so many seconds of judging. The stages are vLLM's own: ``parse`` its parser, ``serve`` what
+`vllm serve` checks, ``engine`` the engine configuration, ``names`` the parsers. ``ok`` is null where nothing can be
+known. The current platform becomes a subclass of vLLM's CUDA platform that answers for GPUs that are not there; each
+command is judged in a forked process.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ import argparse
 import contextlib
 import functools
 import gc
-import importlib
 import importlib.machinery
 import io
 import json
@@ -45,8 +42,6 @@ _NOT_THERE = (  # vLLM asks the Hub for what no folder here has: nothing is know
     "|Invalid repository ID|Failed to import Ray|is not a local folder and is not a valid model"
     "|Can't load the configuration|Repo id must|HFValidationError|cached snapshot folder"
 )
-
-
 INTERESTING = """model_config.max_model_len cache_config.cache_dtype cache_config.block_size
     scheduler_config.max_num_batched_tokens scheduler_config.max_num_seqs scheduler_config.async_scheduling
     parallel_config.world_size compilation_config.cudagraph_mode use_v2_model_runner"""
@@ -163,8 +158,7 @@ def _stand_in_for_torch(gpu: dict[str, Any]) -> None:
             return lambda function: function
         return register(op, *args, **kwargs)
 
-    namespace.__getattr__ = kernel
-    torch.library.register_fake = register_fake
+    namespace.__getattr__, torch.library.register_fake = kernel, register_fake
     memory, (major, minor) = int(gpu["memory_mib"]) << 20, gpu["capability"]
     device = {"total_memory": memory, "name": gpu["name"], "major": major, "minor": minor, "multi_processor_count": 148}
     answers = {
@@ -174,8 +168,7 @@ def _stand_in_for_torch(gpu: dict[str, Any]) -> None:
     }  # fmt: skip
     for name, answer in answers.items():
         setattr(torch.cuda, name, lambda *_, _answer=answer, **__: _answer)
-    if torch.version.cuda is None:
-        torch.version.cuda = "13.0"
+    torch.version.cuda = torch.version.cuda or "13.0"
 
 
 def command_line() -> tuple[argparse.ArgumentParser, Any]:
@@ -251,10 +244,9 @@ class Judge:
             return self._no(stage, type(error).__name__, str(error) or repr(error))
 
     def _no(self, stage: str, kind: str, text: str) -> dict[str, Any]:
-        if kind == "SystemExit":
-            text = text.rpartition(": error: ")[2]
+        text = text.rpartition(": error: ")[2] if kind == "SystemExit" else text
         unknown = stage == "engine" and (bool(_unseen) or re.search(_NOT_THERE, text + kind) is not None)
-        text = "\n".join([text, *_unseen]) if stage == "engine" else text
+        text = "\n".join([text, *(_unseen if stage == "engine" else [])])
         said = "\n".join(line for line in text.strip().splitlines() if line.strip())[-2000:]
         return {"ok": None if unknown else False, "stage": stage, "type": kind, "said": said}
 
@@ -295,13 +287,11 @@ def main() -> None:
     out.write(json.dumps({"vllm": importlib.import_module("vllm").__version__}) + "\n")
     for words in request.get("warm", ()):
         judge.verdict(words)  # here and not in a fork: what it imports is then there for all
-    gc.collect()
     gc.freeze()  # a collection in a fork would touch, and so copy, all of it
     until = time.monotonic() + request.get("within_s", float("inf"))
     for command in request["commands"]:
-        if time.monotonic() > until:
-            break
-        out.write(json.dumps({"id": command["id"], **judge.judge(command["words"])}) + "\n")
+        if time.monotonic() <= until:
+            out.write(json.dumps({"id": command["id"], **judge.judge(command["words"])}) + "\n")
     out.flush()
     os._exit(0)  # threads that some releases start at import must not keep us
 
