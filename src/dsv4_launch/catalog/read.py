@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
+
+import tomli
 
 
 @lru_cache
 def table(name: str) -> dict[str, Any]:
     """The data file ``catalog/data/<name>.toml``. A broken one is a bug of ours and raises as it is."""
-    return tomllib.loads(files("dsv4_launch.catalog.data").joinpath(f"{name}.toml").read_text("utf-8"))
+    return tomli.loads(files("dsv4_launch.catalog.data").joinpath(f"{name}.toml").read_text("utf-8"))

@@ -6,6 +6,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
+from dsv4_launch.cli.quick import build_config_schema
 from dsv4_launch.config.load import Loaded, load
 from dsv4_launch.config.yaml_text import MAX_BYTES
 from dsv4_launch.errors import InputError
@@ -34,6 +35,7 @@ def load_config(name: str | None, overrides: Sequence[str] | None = None, target
     """
     path, shown = _locate(DEFAULT if name is None else name)
     text = read(path, shown)
+    build_config_schema()
     # A target given on the command line replaces the config's whole target: its options belong to the other one.
     if target and load(text, shown).config.target.type != target:
         overrides = [*(overrides or ()), f"target={{type: {target}}}"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from dsv4_launch.config.explain import problems_of, wrong_paths
 from dsv4_launch.config.model import LaunchConfig
-from dsv4_launch.config.yaml_text import Path, parse
 from dsv4_launch.errors import InputError, Problem
+
+# Text, and words for what is wrong, are costly to import, and plain data that is right needs neither.
+if TYPE_CHECKING:
+    from dsv4_launch.config.yaml_text import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ def load(text: str | bytes, file: str, overrides: Sequence[str] = ()) -> Loaded:
 
     Raises InputError with every problem found: ``file:line``, the wrong value, the nearest right name, what is allowed.
     """
+    from dsv4_launch.config.yaml_text import parse
+
     data, lines = parse(text, file)
     overridden = frozenset(_override(data, item) for item in overrides)
     origins = Origins(file, lines, overridden)
@@ -57,6 +59,9 @@ def load_rest(text: str | bytes, file: str, overrides: Sequence[str] = ()) -> Lo
     None when the text is no YAML, or too little is left of it.
     """
     from pydantic import ValidationError
+
+    from dsv4_launch.config.explain import wrong_paths
+    from dsv4_launch.config.yaml_text import parse
 
     try:
         data, lines = parse(text, file)
@@ -90,6 +95,8 @@ def from_data(data: Mapping[str, Any], origins: Origins) -> LaunchConfig:
     try:
         return LaunchConfig.model_validate(data)
     except ValidationError as error:
+        from dsv4_launch.config.explain import problems_of
+
         raise InputError(*problems_of(error, data, origins.where)) from None
 
 
@@ -101,11 +108,15 @@ def to_data(config: LaunchConfig) -> dict[str, Any]:
 
 def dump(config: LaunchConfig) -> str:
     """The config as YAML text; loading it gives an equal config."""
+    import yaml
+
     return yaml.safe_dump(to_data(config), sort_keys=False, allow_unicode=True, width=100)
 
 
 def _override(data: dict[str, Any], item: str) -> Path:
     """Apply one ``path=value`` to the data; the value is read as YAML. Returns the path."""
+    from dsv4_launch.config.yaml_text import parse
+
     name, equals, text = item.partition("=")
     keys = name.strip().split(".")
     where = f"--set {item}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 _WIDE = 2**31 - 1
 
 
@@ -49,6 +47,8 @@ def entry_lines(key: str | int | None, value: Any, indent: int, unit: int) -> li
 
 
 def _scalar(value: Any, style: str | None, *, in_flow: bool) -> str:
+    import yaml
+
     if isinstance(value, str) and not value.isprintable():
         style = '"'  # the only form that holds every character on one line
     if isinstance(value, str) and style in ('"', "'"):

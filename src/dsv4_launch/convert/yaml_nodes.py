@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from dsv4_launch.convert.words import Span, Word
 
 # libyaml recurses in C and ends the process when a text is nested too deeply.
@@ -17,7 +15,6 @@ _LARGEST = 400_000
 _MOST_NODES = 30_000
 _INDICATORS = re.compile(r"^[ \t]*(?:[-?:][ \t]+)+", re.MULTILINE)
 _BRACKETS = re.compile(r"[\[\]{}]")
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +38,11 @@ def documents(text: str) -> list[Node]:
     """The documents of a YAML stream as far as they can be read; none for what is no YAML or is nested too deeply."""
     if len(text) > _LARGEST or _too_deep(text):
         return []
+    import yaml  # most texts are no YAML
+
     found: list[Node] = []
     try:
-        loader = _Loader(text)
+        loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
         try:
             while loader.check_node() and len(found) < 50:
                 node = loader.get_node()
@@ -73,17 +72,17 @@ def _plain(node: Any, budget: list[int], depth: int, text: str) -> Node:
     budget[0] -= 1
     if budget[0] < 0 or depth > _DEEPEST:
         return Scalar("", (node.start_mark.index, node.start_mark.index), True)
-    if isinstance(node, yaml.ScalarNode):
+    if node.id == "scalar":
         span = (node.start_mark.index, node.end_mark.index)
         exact = text[span[0] : span[1]] == node.value
         if not exact and text[span[0] + 1 : span[1] - 1] == node.value:
             return Scalar(node.value, (span[0] + 1, span[1] - 1), False, True)
         return Scalar(str(node.value), span, not node.style, exact)
-    if isinstance(node, yaml.SequenceNode):
+    if node.id == "sequence":
         return [_plain(item, budget, depth + 1, text) for item in node.value]
     table: dict[str, Any] = {}
     for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
+        if key.id != "scalar":
             continue
         if key.value == "<<":
             merged = _plain(value, budget, depth + 1, text)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-import yaml
-
 from dsv4_launch.catalog.flag_table import FlagTable
 from dsv4_launch.catalog.version import within
 
@@ -27,6 +25,8 @@ def config_words(path: str, read: Callable[[str], str] | None, table: FlagTable)
         raise ConfigFileError(f"--config {path}: vLLM reads .yaml and .yml files only.")
     if read is None:
         raise ConfigFileError(f"--config {path}: the file is not at hand, so what it sets is not known.")
+    import yaml  # hardly a command line names a file
+
     try:
         data = yaml.safe_load(read(path))
     except (OSError, yaml.YAMLError, RecursionError) as error:
