@@ -342,3 +342,15 @@ def test_commands_are_completed(typed: str, offered: set[str], run: Run, monkeyp
     code, out, _ = run()
     assert code == 0
     assert set(out.split()) == offered & set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "words", [["validate"], ["plan"], ["render-cmd"], ["serve", "--dry-run"], ["fit"], ["rehearse"]]
+)
+@pytest.mark.parametrize(
+    ("code", "value"), [("numa-needs-bind", "engine.numa_bind_nodes=[0]"), ("memory", "parallel.tensor=1")]
+)
+def test_what_validate_refuses_every_command_refuses(words, code, value, run) -> None:
+    exit_code, out, _ = run(words[0], "flash-h200", *words[1:], "--set", value, "--output", "json")
+    assert exit_code == 4
+    assert [error["code"] for error in json.loads(out)["errors"]] == [code]

@@ -34,10 +34,10 @@ def render_cmd(
     Example: dsv4 render-cmd flash-b200 --format oneline
     """
     from dsv4_launch.cli.configs import load_config
-    from dsv4_launch.plan.resolve import resolve
+    from dsv4_launch.plan.resolve import resolve_to_fit
     from dsv4_launch.targets import render, shell
 
-    rendered = render(resolve(load_config(config, overrides, target)))
+    rendered = render(resolve_to_fit(load_config(config, overrides, target)))
     if output is options.Output.json:
         show.envelope(
             "render-cmd",
@@ -117,9 +117,9 @@ def plan(
     """
     from dsv4_launch.cli.configs import load_config
     from dsv4_launch.cli.planning import show_plan
-    from dsv4_launch.plan.resolve import resolve
+    from dsv4_launch.plan.resolve import resolve_to_fit
 
-    resolved = resolve(load_config(config, overrides, target))
+    resolved = resolve_to_fit(load_config(config, overrides, target))
     if output is options.Output.json:
         from dsv4_launch.plan.fit import fit
         from dsv4_launch.values import to_data

@@ -81,7 +81,7 @@ def serve(
     from dsv4_launch.cli import serving
     from dsv4_launch.cli.configs import load_config
     from dsv4_launch.errors import UsageError
-    from dsv4_launch.plan.resolve import resolve
+    from dsv4_launch.plan.resolve import resolve_to_fit
     from dsv4_launch.run.world import Options
 
     if attach and detach:
@@ -89,7 +89,7 @@ def serve(
     if facts and not dry_run:
         raise UsageError("--facts judges a recorded host, so nothing can be launched there.", fix="Add --dry-run.")
     chosen = Options(timeout, detach, parse_skips(skip or ()), on_failure.value, not no_pull)
-    plan = resolve(load_config(config, overrides, target))
+    plan = resolve_to_fit(load_config(config, overrides, target))
     if dry_run:
         return serving.dry_run(plan, chosen, output, facts)
     return serving.launch(plan, chosen, output, attach=attach)

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from dsv4_launch.cli import options, show
 from dsv4_launch.cli.configs import expand, read
 from dsv4_launch.cli.fact_files import read_facts
+from dsv4_launch.cli.quick import build_config_schema
 from dsv4_launch.config.load import load, load_rest
 from dsv4_launch.errors import ImpossibleError, InputError, Problem, UsageError, most_basic
-from dsv4_launch.plan.fit import judge_memory
-from dsv4_launch.plan.recheck import recheck
 from dsv4_launch.plan.repair import Change
-from dsv4_launch.plan.resolve import examine_config, resolve
+from dsv4_launch.plan.resolve import examine_config, resolve_to_fit
 from dsv4_launch.values import canonical_json
 
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ def validate_all(
     if fix and overrides:
         raise UsageError("--fix mends files, and --set is in none.", fix="Leave one of the two out.")
     host = read_facts(facts) if facts else None
+    build_config_schema()
     verdicts: list[Verdict] = []
     for argument in arguments:
         try:
@@ -82,20 +82,14 @@ def _judge(
         if fix:
             changes = _fixed(path, shown)
         loaded = load(read(path, shown), shown, overrides)
-        plan = resolve(loaded)
-        together = recheck(plan)
-        if together:
-            raise ImpossibleError(*together)
-        too_small, tight = judge_memory(plan, loaded.origins.where(("engine", "max_model_len")))
-        if too_small:
-            raise ImpossibleError(*too_small)
+        plan = resolve_to_fit(loaded)
     except (InputError, ImpossibleError) as error:
         more = _rest(path, shown, overrides) if isinstance(error, InputError) else ()
         told = tuple(dict.fromkeys((*error.problems, *more)))
         return Verdict(shown, False, error.exit_code, told, (), changes)
     warnings = tuple(
         Problem(n.code or "notice", f"{n.subject}.", n.source or shown, f"{n.why}.")
-        for n in (*plan.notices, *tight)
+        for n in plan.notices
         if n.kind == "warning"
     )
     faults, doubts = _on_host(plan, host, shown) if host is not None else ((), ())

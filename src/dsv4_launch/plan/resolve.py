@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dsv4_launch.catalog.flags import flag_table
 from dsv4_launch.catalog.rules import constraints
 from dsv4_launch.config.load import Loaded, to_data
@@ -24,6 +26,7 @@ from dsv4_launch.plan.parts import (
     stack_of,
     stop_timeout_s,
 )
+from dsv4_launch.plan.recheck import recheck
 from dsv4_launch.plan.refuse import address, keys, layout, options, secrets
 from dsv4_launch.plan.settings import settle, written
 from dsv4_launch.plan.types import Plan, PlannedContainer, PlannedNative
@@ -40,13 +43,30 @@ def resolve(loaded: Loaded) -> Plan:
     """The plan of a config.
 
     Raises InputError (names that do not exist, values that vLLM would not parse) or ImpossibleError (valid, but no vLLM
-    or GPU can do it), each with every problem of its kind and the file:line of each.
+    or GPU can do it, or vLLM refuses the arguments together), each with every problem of its kind and the file:line of
+    each.
     """
     plan, problems = examine_config(loaded)
     if plan is None or problems:
         impossible = all(is_impossible(problem) for problem in problems)
         raise (ImpossibleError if impossible else InputError)(*problems)
+    if together := recheck(plan):
+        raise ImpossibleError(*together)
     return plan
+
+
+def resolve_to_fit(loaded: Loaded) -> Plan:
+    """The plan of a config as a launch needs it: `resolve`, and what its GPUs' memory can hold.
+
+    Raises what `resolve` raises, and ImpossibleError when not even one request fits. A doubt is one of its warnings.
+    """
+    from dsv4_launch.plan.fit import judge_memory
+
+    plan = resolve(loaded)
+    too_small, doubts = judge_memory(plan, loaded.origins.where(("engine", "max_model_len")))
+    if too_small:
+        raise ImpossibleError(*too_small)
+    return replace(plan, notices=(*plan.notices, *doubts)) if doubts else plan
 
 
 def is_impossible(problem: Problem) -> bool:

@@ -10,7 +10,7 @@ from dsv4_launch.catalog.flags import check_value, flag_table, nearest_version
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.config.load import Loaded, from_data, to_data
 from dsv4_launch.plan.arguments import NEUTRAL
-from dsv4_launch.plan.resolve import resolve
+from dsv4_launch.plan.resolve import resolve, resolve_to_fit
 from dsv4_launch.plan.types import Notice, Plan
 
 SUFFIX = "-rehearsal"
@@ -33,7 +33,7 @@ def rehearsed(
     ``variables`` is the environment that secrets would come from, ``free_port`` the wanted port or a free one instead.
     Raises InputError or ImpossibleError when the config itself is not valid, as `dsv4 validate` does.
     """
-    resolve(loaded)  # a config that is wrong for its own GPU is wrong
+    resolve_to_fit(loaded)  # a config that is wrong for its own GPU is wrong
     data, where = _tuples(to_data(loaded.config)), loaded.origins.where
     told: list[Notice] = []
 

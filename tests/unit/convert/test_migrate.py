@@ -16,7 +16,7 @@ from dsv4_launch.config.yaml_text import parse
 from dsv4_launch.convert.migrate import Migrated, migrate
 from dsv4_launch.convert.places import places
 from dsv4_launch.errors import ImpossibleError, InputError, Problem
-from dsv4_launch.plan.resolve import resolve
+from dsv4_launch.plan.resolve import examine_config, resolve
 
 BUILT_IN = {path.stem: path.read_text() for path in sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))}
 
@@ -149,7 +149,8 @@ def test_every_row_does_what_it_says(row: Migration, border: str, name: str, val
     assert row.why in {change.why for change in found.changes}
     left = [p for p in places(parse(found.text, "x")[0], flag_table(before)) if row.is_about(p.name, p.value)]
     assert left == []
-    resolve(load(found.text, "x.yaml"))
+    # Value by value: some rows are about a field that vLLM takes with others only.
+    assert examine_config(load(found.text, "x.yaml"))[1] == []
 
 
 def put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
