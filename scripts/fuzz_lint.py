@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Throw broken texts at `dsv4 lint` and `dsv4 import`: each must end in findings or an input error, in time.
+"""Throw broken texts at `dsv4 lint`, `dsv4 lint --batch` and `dsv4 import`: each ends in findings or an error, in time.
 
     .venv/bin/python scripts/fuzz_lint.py --seconds 120 --seed 1
 
@@ -10,8 +10,12 @@ same seed gives the same texts. Exit 1 with the text (in fuzz-failure.txt) at th
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import json
 import random
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -21,11 +25,14 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from pasted import COMPOSE, DOCKERFILE, KUBERNETES, PAGE, SOUND  # noqa: E402, I001
 
-from dsv4_launch.cli.converting import imported_text, problems_of, repaired  # noqa: E402
+from dsv4_launch.cli.converting import imported_text, problems_of  # noqa: E402
+from dsv4_launch.cli.linting import lint_batch  # noqa: E402
+from dsv4_launch.cli.repairing import repaired  # noqa: E402
 from dsv4_launch.convert.lint import lint  # noqa: E402
 from dsv4_launch.errors import InputError  # noqa: E402
 
 SLOWEST_S = 2.0
+KEYS = ["id", "ok", "errors", "warnings", "advisories"]
 LAUNCHES = (PAGE, SOUND, COMPOSE, KUBERNETES, DOCKERFILE)
 PIECES = (
     *("docker run ", "podman run -it ", "vllm serve ", "python -m vllm.entrypoints.openai.api_server ", "bash -c '"),
@@ -106,7 +113,7 @@ def main() -> int:
         text = a_text(chance)
         vllm = chance.choice((None, None, "0.20.0", "0.33.0", "0.1.dev1", "nonsense"))
         gpu = chance.choice((None, "b200", "h200", "cpu"))
-        for command in (linted, imported):
+        for command in (linted, imported, batched):
             began = time.process_time()
             try:
                 command(text, vllm, gpu)
@@ -133,6 +140,20 @@ def linted(text: str, vllm: str | None, gpu: str | None) -> None:
 def imported(text: str, vllm: str | None, gpu: str | None) -> None:
     """What `dsv4 import` does with a text."""
     problems_of(imported_text(text, "text", vllm, gpu)[0])
+
+
+def batched(text: str, vllm: str | None, gpu: str | None) -> None:
+    """What `dsv4 lint --batch` does with a file of lines: one answer for each, whatever it is."""
+    rows = [{"id": 1, "text": text, "gpu": gpu}, {"id": 2, "argv": text.split()[:200], "vllm": vllm}, {"id": text[:40]}]
+    with tempfile.NamedTemporaryFile("wb", suffix=".jsonl") as file:
+        file.write("\n".join([*map(json.dumps, rows), text.replace("\n", " ")]).encode("utf-8", "surrogatepass"))
+        file.flush()
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            lint_batch(file.name, None, None)
+    answers = [json.loads(line) for line in said.getvalue().splitlines()]
+    if any(list(answer) != KEYS for answer in answers) or [a["id"] for a in answers[:2]] != [1, 2]:
+        raise AssertionError(said.getvalue()[:1000])
 
 
 def a_text(chance: random.Random) -> str:

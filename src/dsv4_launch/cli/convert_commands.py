@@ -39,7 +39,10 @@ def lint(
     batch: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            "--batch", metavar="FILE.jsonl", help="One command a line; one line of JSON for each.", show_default=False
+            "--batch",
+            metavar="FILE.jsonl",
+            help="One command a line (- for stdin); one line of JSON for each.",
+            show_default=False,
         ),
     ] = None,
     output: options.OutputOption = options.Output.human,
@@ -48,9 +51,14 @@ def lint(
 
     Reads `docker run`, `vllm serve`, compose files, Kubernetes manifests, Dockerfiles, and tables of vLLM options.
 
+    A line of --batch is {"id", "text" or "argv" (as after `vllm serve`), "vllm", "gpu"}; its answer is
+    {"id", "ok", "errors", "warnings", "advisories"}. vllm and gpu may be left out.
+
     Exit 0: no error. 3: docker or vLLM would refuse it, or it cannot work; or no launch is found.
 
     Example: dsv4 lint start.sh --gpu b200
+
+    Example: dsv4 lint --batch commands.jsonl --vllm 0.28.0 > verdicts.jsonl
     """
     from dsv4_launch.errors import UsageError
 

@@ -1,4 +1,4 @@
-"""`dsv4 lint` and `dsv4 import`: reading what was pasted, and the command or config that comes of it."""
+"""`dsv4 lint` and `dsv4 import`: reading what was pasted, and the config that comes of it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import Any
 
 from dsv4_launch.cli import show
 from dsv4_launch.config.load import load
-from dsv4_launch.convert.command_text import command_text
 from dsv4_launch.convert.config_text import config_text
 from dsv4_launch.convert.find import find_launches
 from dsv4_launch.convert.imported import Note
-from dsv4_launch.convert.importer import Imported, import_launch, labelled
+from dsv4_launch.convert.importer import import_launch, labelled
 from dsv4_launch.convert.launch import Launch
-from dsv4_launch.convert.lint import MAX_BYTES, Verdict
+from dsv4_launch.convert.lint import MAX_BYTES
 from dsv4_launch.convert.secrets import secret_values, without_secrets
 from dsv4_launch.errors import Dsv4Error, InputError
-from dsv4_launch.plan.resolve import resolve
+from dsv4_launch.plan.resolve import resolve, resolve_to_fit
 from dsv4_launch.targets import render, shell
 
 
@@ -48,39 +47,6 @@ def _decoded(raw: bytes, name: str) -> str:
     if len(raw) > MAX_BYTES:
         raise InputError(f"The text is larger than {MAX_BYTES:,} bytes.", where=name, fix="Is this the right file?")
     return raw.decode("utf-8-sig", "replace")
-
-
-def repaired(verdict: Verdict, text: str) -> str:
-    """The command as it should be: our rendering of what was imported; where that cannot be, the same words mended."""
-    launch, imported = verdict.launch, verdict.imported
-    engine = imported.engine
-    seen_through = not engine.open_ended and not any(word.opaque for word in engine.words)
-    if launch.kind in ("docker", "native", "argv") and seen_through and not _lost(imported):
-        try:
-            return shell.multiline(render(resolve(load(config_text(_safer(imported.data), (), "text"), "import.yaml"))))
-        except Dsv4Error:
-            pass
-    return without_secrets(command_text(launch, engine, text), secret_values(launch, engine))
-
-
-def _lost(imported: Imported) -> bool:
-    return any(note.kind == "lost" and "secret" not in note.text for note in imported.notes)
-
-
-def _safer(data: Mapping[str, Any]) -> dict[str, Any]:
-    """On this machine only unless a key guards it, compile caches kept."""
-    result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in data.items()}
-    server = result.setdefault("server", {})
-    if not server.get("api_key_env"):
-        server["host"] = "127.0.0.1"
-    if "container" in result:
-        result["container"]["caches"] = True
-    passed = [
-        name for name in result.get("secrets", {}).get("pass_through", ()) if not name.startswith(("HF_", "HUGGING"))
-    ]
-    if "secrets" in result:
-        result["secrets"] = {"pass_through": passed} if passed else {}
-    return result
 
 
 def imported_text(text: str, name: str, vllm: str | None, gpu: str | None) -> tuple[str, list[Note]]:
@@ -131,7 +97,7 @@ def _said(launch: Launch) -> tuple[Any, ...]:
 def problems_of(text: str) -> list[str]:
     """What `dsv4 validate` would say of an imported config."""
     try:
-        resolve(load(text, "config"))
+        resolve_to_fit(load(text, "config"))
     except Dsv4Error as error:
         return [show.clean(problem.message) for problem in error.problems]
     return []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from dsv4_launch.cli import show
-from dsv4_launch.cli.converting import read_text, repaired
+from dsv4_launch.cli.converting import read_text
+from dsv4_launch.cli.repairing import repaired
 from dsv4_launch.convert.finding import Finding
 from dsv4_launch.convert.lint import Verdict, lint, lint_argv
 from dsv4_launch.convert.secrets import secret_values, without_secrets
@@ -103,7 +106,7 @@ def lint_batch(file: str, vllm: str | None, gpu: str | None) -> int:
 
 def _rows(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        with Path(file).open("rb") as lines:
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as lines:
             for number, raw in enumerate(lines, start=1):
                 if not raw.strip():
                     continue

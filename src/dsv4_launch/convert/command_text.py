@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 
@@ -10,6 +11,8 @@ from dsv4_launch.convert.launch import Launch, Option, Variable
 from dsv4_launch.convert.words import Word
 from dsv4_launch.plan.binds import looks_like_a_secret
 
+# Published for the whole world: a repaired command serves this machine alone.
+_PORTS = re.compile(r"\d{1,5}:\d{1,5}")
 _LEFT_OUT = frozenset({"interactive", "tty", "rm", "detach", "expose"})
 _SECRET_ARGUMENTS = ("--api-key", "--api_key", "--hf-token", "--hf_token")
 
@@ -46,6 +49,8 @@ def _option(option: Option, text: str) -> str:
         return _word(option.words[0], text)
     if option.value is None:
         return f"--{option.name}"
+    if option.name == "publish" and _PORTS.fullmatch(option.value):
+        return f"--publish 127.0.0.1:{option.value}"
     if option.opaque or option.value.startswith("~"):
         return " ".join(text[word.start : word.end] for word in option.words) or f"--{option.name} {option.value}"
     return f"--{option.name} {shlex.quote(option.value)}"

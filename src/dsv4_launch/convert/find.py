@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dsv4_launch.convert.docker_words import docker_run
 from dsv4_launch.convert.dockerfile import dockerfile_launches
@@ -38,9 +39,18 @@ _MOST_VARIABLES = 200
 
 def find_launches(text: str) -> tuple[Launch, ...]:
     """Every launch of vLLM in a text, in its order; at most ten."""
+    pasted = text
     text = text.replace("\r\n", " \n").replace("\r", "\n").replace("\x00", " ")
     found = dockerfile_launches(text) or manifest_launches(text)
-    return tuple(found[:MOST_LAUNCHES]) if found else tuple(_shell_launches(text))
+    if found:
+        return tuple(found[:MOST_LAUNCHES])
+    return tuple(replace(one, faults=tuple(_as_pasted(f, pasted) for f in one.faults)) for one in _shell_launches(text))
+
+
+def _as_pasted(fault: Fault, pasted: str) -> Fault:
+    """What looks like a blank behind a backslash is the carriage return of a file from Windows."""
+    windows = fault.code == "space-after-backslash" and pasted.startswith("\\\r\n", fault.start)
+    return replace(fault, code="windows-line-ends") if windows else fault
 
 
 def _shell_launches(text: str) -> list[Launch]:

@@ -117,6 +117,8 @@ def _sorted(found: Sequence[Finding]) -> tuple[Finding, ...]:
     codes = {finding.code for finding in found}
     hidden = {second for first, second in _SAME if first in codes}
     ranges = {finding.span for finding in found if finding.code.endswith("-range")}
+    # A known failure says more of the same words than the refusal that it ends in.
+    ranges |= {finding.span for finding in found if finding.advisory and finding.severity == "error"}
     kept: dict[tuple[str, Span], Finding] = {}
     for finding in found:
         if finding.code not in hidden and not (finding.code in _REFUSED and finding.span in ranges):

@@ -17,7 +17,7 @@ from dsv4_launch.values import nearest
 # Words of one option: a blank or a line break and its indentation lie between.
 _NEAR = 12
 # Found once a text, however often: the first place is shown, with how many more there are.
-_ONCE = frozenset({"missing-continuation", "space-after-backslash", "typographic", "placeholder"})
+_ONCE = frozenset({"missing-continuation", "space-after-backslash", "windows-line-ends", "typographic", "placeholder"})
 
 
 def text_findings(launch: Launch, imported: Imported) -> Iterator[Finding]:

@@ -39,22 +39,22 @@ class _Verdict:
     mendable: tuple[tuple[str, str, Patch], ...]
 
 
-def repair(text: str, file: str) -> tuple[str, tuple[Change, ...]]:
+def repair(text: str, file: str, *, errors_only: bool = False) -> tuple[str, tuple[Change, ...]]:
     """The text with the patches of broken constraints and matching advisories applied, and what they changed.
 
     A patch that does not cure its cause, or that breaks something else, is not applied. Repairing what was repaired
-    changes nothing. Raises InputError when the text is not a config.
+    changes nothing. With ``errors_only`` what is a warning stays. Raises InputError when the text is not a config.
     """
     changes: list[Change] = []
-    verdict, tried = _judge(text, file), set[str]()
-    while (step := next(_steps(text, file, verdict, tried), None)) is not None:
+    verdict, tried = _judge(text, file, errors_only=errors_only), set[str]()
+    while (step := next(_steps(text, file, verdict, tried, errors_only=errors_only), None)) is not None:
         text, verdict, made = step
         changes += made
     return text, tuple(changes)
 
 
 def _steps(
-    text: str, file: str, verdict: _Verdict, tried: set[str]
+    text: str, file: str, verdict: _Verdict, tried: set[str], *, errors_only: bool
 ) -> Iterator[tuple[str, _Verdict, tuple[Change, ...]]]:
     """Every patch that helps, as the text, the verdict and the changes after it."""
     data, _ = parse(text, file)
@@ -67,7 +67,7 @@ def _steps(
             continue  # an image that is named decides the release
         try:
             mended = edit(text, edits, file)
-            after = _judge(mended, file)
+            after = _judge(mended, file, errors_only=errors_only)
         except Dsv4Error:
             continue
         if code in after.held or after.errors - verdict.errors:
@@ -79,7 +79,7 @@ def _steps(
         yield mended, after, made
 
 
-def _judge(text: str, file: str) -> _Verdict:
+def _judge(text: str, file: str, *, errors_only: bool) -> _Verdict:
     loaded = load(text, file)
     _, problems = examine_config(loaded)
     errors = Counter(problem.code for problem in problems)
@@ -93,7 +93,8 @@ def _judge(text: str, file: str) -> _Verdict:
         for match in matching(settled, facts):
             advisory = match.advisory
             held.add(advisory.id)
-            if advisory.patch is not None and advisory.severity != "info":
+            wanted = advisory.severity == "error" or (advisory.severity == "warning" and not errors_only)
+            if advisory.patch is not None and wanted:
                 mendable.append((advisory.id, advisory.title, advisory.patch))
     return _Verdict(errors, frozenset(held), tuple(mendable))
 

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dsv4_launch.catalog.lint import fault_kinds, lint_rules
-from dsv4_launch.cli.converting import imported_text, repaired
+from dsv4_launch.cli.converting import imported_text
+from dsv4_launch.cli.repairing import repaired
 from dsv4_launch.convert.find import find_launches
 from dsv4_launch.convert.lint import lint, lint_argv
 from dsv4_launch.errors import InputError
@@ -111,7 +112,7 @@ def test_of_an_unknown_release_the_newest_that_takes_the_words_judges():
     assert verdict.imported.engine.release.table == "0.29.0"
     assert not verdict.errors
     assert "version-unknown" in found(text)
-    assert "value-refused" in found(text, "0.33.0")
+    assert "D01" in found(text, "0.33.0")
 
 
 def test_a_build_that_is_no_release_gets_warnings_where_it_may_differ():
@@ -246,3 +247,46 @@ def test_a_thousand_command_lines_are_judged_in_seconds():
     for _ in range(100):
         lint_argv(GOOD, "0.25.1", "b200")
     assert time.process_time() - began < 1.0
+
+
+def test_the_line_ends_of_windows_are_named_as_that():
+    text = "docker run -d \\\r\n  --gpus all \\\r\n  vllm/vllm-openai:v0.25.1 deepseek-ai/DeepSeek-V4-Flash"
+    codes = found(text)
+    assert codes["windows-line-ends"][0] == "error"
+    assert "space-after-backslash" not in codes
+    assert "space-after-backslash" in found(text.replace("\r", " "))
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "has", "has_not", "comment"),
+    [
+        (
+            "0.25.1",
+            "--tensor-paralel-size 4",
+            "--tensor-parallel-size 4",
+            "  --tensor-paralel",
+            "# --tensor-parallel-size instead",
+        ),
+        ("0.25.1", "--swap-space 4 -tp 4", "--tensor-parallel-size 4", "\n  --swap", "# left out: --swap-space 4"),
+        ("0.30.0", "--attention_config.use_fp4_indexer_cache=True", "indexer_kv_dtype=mxfp4", "use_fp4", ""),
+    ],
+)
+def test_what_the_release_refuses_is_mended_in_the_repaired_command(version, words, has, has_not, comment):
+    text = f"docker run -d --gpus all -p 8000:8000 vllm/vllm-openai:v{version} deepseek-ai/DeepSeek-V4-Flash {words}"
+    (verdict,) = lint(text + " --kv-cache-dtype fp8", gpu="b200")
+    assert verdict.errors
+    command = repaired(verdict, text)
+    assert has in command
+    assert has_not not in command
+    assert command.startswith(comment or "docker run")
+    assert not lint(command, gpu="b200")[0].errors
+
+
+def test_words_that_only_a_shell_knows_are_published_to_this_machine_alone_too():
+    (verdict,) = lint("docker run --gpus all -p 8000:8000 vllm/vllm-openai:v0.25.1 $MODEL $ARGS --kv-cache-dtype fp8")
+    assert "--publish 127.0.0.1:8000:8000" in repaired(verdict, "")
+
+
+def test_a_known_failure_is_told_once_not_with_the_refusal_that_it_ends_in():
+    text = "vllm serve deepseek-ai/DeepSeek-V4-Flash --kv-cache-dtype fp8 --attention_config.use_fp4_indexer_cache=True"
+    assert [finding.code for finding in lint(text, "0.30.0", "b200")[0].errors] == ["D01"]
