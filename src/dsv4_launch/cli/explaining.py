@@ -50,7 +50,7 @@ def explain_code(code: str, output: options.Output) -> int:
 
 def explanations() -> dict[str, Explanation]:
     """Every code that dsv4 prints, explained."""
-    entries = (*_lints(), *_problems(), *_checks(), *_limits(), *_constraints(), *_advisories())
+    entries = (*_lints(), *_problems(), *_checks(), *_together(), *_limits(), *_constraints(), *_advisories())
     return {entry.code: entry for entry in entries}
 
 
@@ -95,6 +95,25 @@ def _constraints() -> list[Explanation]:
             (c.source,),
         )
         for c in constraints()
+    ]
+
+
+def _together() -> list[Explanation]:
+    """What vLLM refuses of arguments together: a code may stand for several, in different releases."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in table("serve_checks")["check"]:
+        rows.setdefault(row["code"], []).append(row)
+    return [
+        Explanation(
+            code,
+            "constraint",
+            f"vLLM refuses {listed(dict.fromkeys(row['name'] for row in same))} here",
+            " ".join(f"{why[:1].upper()}{why[1:]}." for why in dict.fromkeys(row["why"] for row in same)),
+            next((row["fix"] for row in same if row.get("fix")), "Leave the argument out, or change what it needs."),
+            listed(dict.fromkeys(f"vLLM {row['when']}" if "when" in row else "every release" for row in same)),
+            sources=tuple(dict.fromkeys(row["source"] for row in same)),
+        )
+        for code, same in rows.items()
     ]
 
 

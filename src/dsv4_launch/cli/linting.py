@@ -19,7 +19,8 @@ from dsv4_launch.convert.words import Places
 from dsv4_launch.errors import Dsv4Error, InputError
 
 _MOST_SHOWN = 100
-_LONGEST_LINE = 2_000_000
+# A text of the largest size, with every character of it escaped.
+_LONGEST_LINE = 7_000_000
 
 
 def lint_text(argument: str, vllm: str | None, gpu: str | None, *, as_json: bool) -> int:
@@ -100,7 +101,7 @@ def lint_batch(file: str, vllm: str | None, gpu: str | None) -> int:
         where = f"{file}:{number}"
         answer = _answer(row, where, vllm, gpu)
         exit_code = exit_code if answer["ok"] else 3
-        show.say(json.dumps(answer, ensure_ascii=False))
+        show.say(json.dumps(answer))  # ASCII: some readers take U+2028 for the end of a line
     return exit_code
 
 
@@ -130,9 +131,17 @@ def _answer(row: dict[str, Any], where: str, vllm: str | None, gpu: str | None) 
         elif isinstance(argv, list) and all(isinstance(word, str) for word in argv):
             text, verdicts = " ".join(argv), (lint_argv(argv, vllm, gpu),)
         else:
-            raise InputError('A line is {"id", "text" or "argv", "vllm", "gpu"}.', where=where)
+            raise InputError('This line is not {"id", "text" or "argv", "vllm", "gpu"}.', where=where)
     except Dsv4Error as error:
-        errors = [{"code": p.code, "why": p.message, "fix": p.fix, "words": ""} for p in error.problems]
+        errors = [
+            {
+                "code": p.code,
+                "why": f"{where}: {p.message}" if p.where == where else p.message,
+                "fix": p.fix,
+                "words": "",
+            }
+            for p in error.problems
+        ]
         return {"id": row.get("id"), "ok": False, "errors": errors, "warnings": [], "advisories": []}
     found = [(finding, verdict) for verdict in verdicts for finding in verdict.findings]
     return {

@@ -143,3 +143,10 @@ def test_fix_leaves_what_it_cannot_read(capsys, tmp_path):
     config.write_bytes(b"name: \xff\n")
     assert run(capsys, "validate", str(config), "--fix")[0] == 3
     assert config.read_bytes() == b"name: \xff\n"
+
+
+def test_what_vllm_refuses_of_arguments_together_is_explained():
+    known = explanations()
+    codes = {row["code"] for row in table("serve_checks")["check"]}
+    assert codes | {"parser-check", "parser-unknown", "name-unknown", "value-refused", "field-refused"} <= set(known)
+    assert all(known[code].cause and known[code].fix and known[code].sources for code in codes)

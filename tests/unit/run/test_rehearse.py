@@ -103,7 +103,7 @@ def test_clients_ask_for_the_name_of_production(model: str, served: str) -> None
 
 
 def test_an_argument_that_the_cpu_release_does_not_have_is_left_out_and_said() -> None:
-    plan = make(BASE.replace("max_num_seqs: 77", "max_num_seqs: 77, max_num_partial_prefills: 2"))
+    plan = make(BASE.replace("max_num_seqs: 77", "max_num_seqs: 77, max_num_partial_prefills: 1"))
     assert argument(plan, "max_num_partial_prefills") is None
     assert "engine.max_num_partial_prefills" in said(plan)
 
