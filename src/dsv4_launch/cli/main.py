@@ -12,6 +12,7 @@ from dsv4_launch.cli import (
     advisory_commands,
     apply_command,
     bench_commands,
+    cache_commands,
     config_commands,
     convert_commands,
     diagnose_command,
@@ -52,6 +53,7 @@ migrate_command.register(app)
 advisory_commands.register(app)
 convert_commands.register(app)
 weights_commands.register(app)
+cache_commands.register(app)
 diagnose_command.register(app)
 diff_command.register(app)
 apply_command.register(app)
