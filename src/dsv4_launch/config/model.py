@@ -208,7 +208,7 @@ class Container(Strict):
     hardened: bool = Field(
         False,
         description="No new privileges, no capabilities but the one to use your folders, a read-only root with tmpfs "
-        "where vLLM writes. Tested with vLLM's CPU build only, not on a B200.",
+        "where vLLM writes. Untested on a B200.",
     )
     caches: bool = Field(True, description="Keep compile and kernel caches on the host, so that a restart is warm.")
     log_max_size: Annotated[str, Field(pattern=LOG_SIZE, max_length=20)] | None = Field(
