@@ -18,7 +18,8 @@ COMMANDS = dict(sorted(typer.main.get_command(app).commands.items()))  # type: i
 OPTIONS = {name: {word for p in command.params for word in p.opts} for name, command in COMMANDS.items()}
 WITH_JSON = sorted(name for name, options in OPTIONS.items() if "--output" in options)
 # What a command is told about first: a config, or the deployment that one names.
-ON_A_CONFIG = sorted(set(COMMANDS) - {"schema", "advisories", "explain", "facts", "weights", "recommend", "bench", "cache"})
+NOT_ON_A_CONFIG = {"schema", "advisories", "explain", "facts", "weights", "recommend", "bench", "cache"}
+ON_A_CONFIG = sorted(set(COMMANDS) - NOT_ON_A_CONFIG)
 WITHOUT_A_HOST = {
     "render-cmd": ["render-cmd"],
     "render-cmd native": ["render-cmd", "--target", "native"],
