@@ -123,7 +123,8 @@ def builtin(version: str) -> list[tuple[str, list[str]]]:
         except Dsv4Error as error:
             print(f"  {name}: not for {version}: {error}")
             continue
-        found.append((name, [MODEL, *(str(word) for argument in plan.arguments for word in argument.argv)]))
+        if not plan.rehearsal:  # that one is for the CPU; what is asked here has simulated GPUs
+            found.append((name, [MODEL, *(str(word) for argument in plan.arguments for word in argument.argv)]))
     return found
 
 

