@@ -6,12 +6,14 @@
 
 A cold start is compared with a bare interpreter that only imports pydantic and typer. The two run in turns, and medians
 are compared, so that other work on the machine weighs on both. "CPU" is user and system time of the process: on a busy
-machine the better number. Needs the environment that ./scripts/test or ./scripts/quickstart makes.
+machine the better number. Command lines, a flag table and the wheel are measured in the same run. Needs the
+environment that ./scripts/test or ./scripts/quickstart makes.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import statistics
@@ -19,15 +21,29 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from pasted import SOUND  # noqa: E402
+
 PYTHON = ROOT / ".venv" / "bin" / "python"
 DSV4 = ROOT / ".venv" / "bin" / "dsv4"
 CONFIG = ROOT / "configs" / "flash-b200.yaml"
 BARE = [str(PYTHON), "-c", "import pydantic, typer"]
 MOST_RATIO, MOST_S, MANY = 1.5, 2.0, 1000
+MOST_LINT_MS, LEAST_RATE, MOST_TABLE_MS, MOST_WHEEL_MB = 200, 1000, 15, 1.5
+ARGV = tuple(
+    """deepseek-ai/DeepSeek-V4-Flash --kv-cache-dtype fp8 --block-size 256 --tensor-parallel-size 4
+    --enable-expert-parallel --max-model-len auto --max-num-batched-tokens 8192 --gpu-memory-utilization 0.90
+    --compilation-config {"cudagraph_mode":"FULL_AND_PIECEWISE","custom_ops":["all"]} --tool-call-parser deepseek_v4
+    --reasoning-parser deepseek_v4 --tokenizer-mode deepseek_v4 --enable-auto-tool-choice
+    --trust-remote-code""".split()  # noqa: SIM905 - a command line is read as one
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ def main() -> int:
         )
         return 5
     rows = [cold_start(words, options.pairs) for words in (["--help"], ["render-cmd"], ["validate", str(CONFIG)])]
-    rows.append(many_configs())
+    rows += [cold_lint(options.pairs), many_configs(), *in_one_process(), wheel_size()]
     if not options.no_vllm:
         rows += vllm_help()
     show(("what", "median", "CPU", "against", "ratio", "CPU ratio", "aim"), rows)
@@ -71,6 +87,75 @@ def cold_start(words: list[str], pairs: int) -> tuple[str, ...]:
     met = "met" if wall / bare_wall <= MOST_RATIO else "missed"
     ratios = (f"{wall / bare_wall:.2f}", f"{cpu / bare_cpu:.2f}")
     return (shown, f"{wall * 1e3:.0f} ms", f"{cpu * 1e3:.0f} ms", against, *ratios, f"≤ {MOST_RATIO}: {met}")
+
+
+def cold_lint(pairs: int) -> tuple[str, ...]:
+    """`dsv4 lint` of one command, in turns with the bare interpreter; what counts is milliseconds."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+        file.write(SOUND)
+        file.flush()
+        row = cold_start(["lint", file.name], pairs)
+    met = "met" if int(row[1].split()[0]) <= MOST_LINT_MS else "missed"
+    return ("dsv4 lint, one command", *row[1:-1], f"≤ {MOST_LINT_MS} ms: {met}")
+
+
+def in_one_process() -> list[tuple[str, ...]]:
+    """Command lines judged in one warm process, and a flag table read from disk; CPU of this process."""
+    from dsv4_launch.catalog import flags
+    from dsv4_launch.convert.lint import lint_argv
+    from dsv4_launch.plan.argv import parse
+    from dsv4_launch.plan.argv_checks import check
+
+    releases = ("0.20.0", "0.25.1", "0.28.0", "0.33.0")
+    lines = [[*ARGV, "--max-num-seqs", str(n + 1), "--port", str(20_000 + n)] for n in range(MANY)]
+
+    def validated() -> None:
+        for n, words in enumerate(lines):
+            table = flags.flag_table(releases[n % len(releases)])
+            check(parse(words, table), table)
+
+    def linted() -> None:
+        for n, words in enumerate(lines):
+            lint_argv(words, releases[n % len(releases)], "b200")
+
+    rows = []
+    for name, work in (("validated as argv", validated), ("linted as argv", linted)):
+        work()
+        rate = MANY / min(cpu_of(work) for _ in range(3))
+        met = f"≥ {LEAST_RATE:,}/s: {'met' if rate >= LEAST_RATE else 'missed'}"
+        rows.append((f"{MANY:,} {name}, warm", "", f"{MANY / rate:.2f} s", f"{rate:,.0f} a second", "", "", met))
+
+    def load_table() -> None:
+        flags.flag_table.cache_clear()
+        flags._stored.cache_clear()
+        flags.flag_table("0.33.0")
+
+    took_ms = min(cpu_of(load_table) for _ in range(20)) * 1e3
+    met = f"≤ {MOST_TABLE_MS} ms: {'met' if took_ms <= MOST_TABLE_MS else 'missed'}"
+    return [
+        *rows,
+        ("flag table of 0.33.0, from disk", "", f"{took_ms:.1f} ms", "19 files, one on the other", "", "", met),
+    ]
+
+
+def cpu_of(work: Callable[[], None]) -> float:
+    """Seconds of CPU that a piece of work took."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def wheel_size() -> tuple[str, ...]:
+    """What a wheel holds, packed as a wheel is."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for folder in ("src/dsv4_launch", "configs", "constraints"):
+            for path in sorted((ROOT / folder).rglob("*")):
+                if path.is_file() and path.suffix != ".pyc":
+                    wheel.write(path, path.relative_to(ROOT))
+    size_mb = len(packed.getvalue()) / 1e6
+    met = f"≤ {MOST_WHEEL_MB} MB: {'met' if size_mb <= MOST_WHEEL_MB else 'missed'}"
+    return ("wheel with all tables", "", "", f"{size_mb:.2f} MB", "", "", met)
 
 
 def many_configs() -> tuple[str, ...]:
