@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 sys.path.insert(0, str(ROOT / "tests"))
 
-from dsv4_launch.run import bench_store as store  # noqa: E402
+from dsv4_launch.run.bench import store  # noqa: E402
 from e2e.bench_box import Calibrated  # noqa: E402
 
 TTFT_SHARE, TTFT_MS, ITL_SHARE = 0.05, 5.0, 0.02

@@ -70,7 +70,7 @@ def make_runs(base: Path) -> list[str]:
     """The run directories."""
     from tests.unit.bench.runs import raw, run, side
 
-    from dsv4_launch.run import bench_store
+    from dsv4_launch.run.bench import store as bench_store
 
     levels = tuple(sorted({round(1.35**step) for step in range(2, 60)})[:LEVELS])
     for number in range(RUNS):

@@ -22,7 +22,10 @@ SHORT = ("--yes", "--smoke", "short")
 AS_COLLEAGUE = """
 import os, sys
 from dsv4_launch.cli import main, history_command, histories, statuses, drivers, changes
-from dsv4_launch.run import history_docker, history_native, docker_service, native_service
+from dsv4_launch.run.history import docker as history_docker
+from dsv4_launch.run.history import native as history_native
+from dsv4_launch.run.docker import service as docker_service
+from dsv4_launch.run.native import service as native_service
 from dsv4_launch.host import docker, endpoint, looking
 import docker as package
 package.from_env

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dsv4_launch.bench.results import dump
-from dsv4_launch.run import bench_store as store
+from dsv4_launch.run.bench import store
 from e2e.bench_box import QUICK, Bench, Calibrated
 from e2e.conftest import until
 

@@ -16,7 +16,7 @@ from tests.unit.bench.runs import raw, run, side
 from dsv4_launch.bench.charts import CHARTS
 from dsv4_launch.bench.results import Run
 from dsv4_launch.cli.main import main
-from dsv4_launch.run import bench_store
+from dsv4_launch.run.bench import store as bench_store
 
 HOSTILE = "</script><script>console.error('ran')</script><img src=x onerror=\"console.error('ran')\">"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

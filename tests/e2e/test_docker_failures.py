@@ -14,9 +14,9 @@ import pytest
 from dsv4_launch.config.load import load
 from dsv4_launch.errors import HostError
 from dsv4_launch.host.docker import connect
-from dsv4_launch.host.endpoint import Endpoint
+from dsv4_launch.host.docker_address import Endpoint
 from dsv4_launch.plan.resolve import resolve
-from dsv4_launch.run.docker_service import DockerDriver
+from dsv4_launch.run.docker.service import DockerDriver
 from dsv4_launch.targets import render
 from e2e.conftest import ROOT, STANDIN, Node, envelope, name_of, until
 

@@ -12,10 +12,10 @@ import pytest
 
 from dsv4_launch.errors import ToolError, WeightsError
 from dsv4_launch.host.docker import connect
-from dsv4_launch.host.endpoint import Endpoint
+from dsv4_launch.host.docker_address import Endpoint
 from dsv4_launch.run.images import ensure_image
 from dsv4_launch.run.progress import Now
-from dsv4_launch.run.weights import Pull, pull_weights
+from dsv4_launch.run.weights.pull import Pull, pull_weights
 from e2e.conftest import Node
 from e2e.registry import image, model, served
 

@@ -20,7 +20,7 @@ from dsv4_launch.cli.configs import load_config
 from dsv4_launch.cli.fact_files import read_facts
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.host import docker_limits
-from dsv4_launch.host.endpoint import find_endpoint
+from dsv4_launch.host.docker_address import find_endpoint
 from dsv4_launch.plan.resolve import resolve
 from e2e.conftest import STANDIN, Node
 from e2e.nvml_shim import build_shim

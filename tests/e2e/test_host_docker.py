@@ -15,8 +15,8 @@ import pytest
 
 from dsv4_launch.facts import Request
 from dsv4_launch.host import docker
+from dsv4_launch.host.docker_address import Endpoint
 from dsv4_launch.host.docker_limits import own_limits
-from dsv4_launch.host.endpoint import Endpoint
 
 
 def ignore(_path: str, _reason: str) -> None:

@@ -20,7 +20,9 @@ COLLEAGUE = 54321
 READ_AS_COLLEAGUE = """
 import os, sys
 from dsv4_launch.cli import main, serve_commands, statuses, drivers
-from dsv4_launch.run import native_service, docker_service, status
+from dsv4_launch.run import status
+from dsv4_launch.run.native import service as native_service
+from dsv4_launch.run.docker import service as docker_service
 name, group = sys.argv[1], int(sys.argv[2])
 from dsv4_launch.errors import HostError
 driver = native_service.NativeDriver()

@@ -218,7 +218,7 @@ def test_a_hang_is_only_reported_by_default(box: Box) -> None:
 
 def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
     from dsv4_launch.config.watch import OnFailure
-    from dsv4_launch.run.watch_event import Event, send
+    from dsv4_launch.run.watch.event import Event, send
 
     event = Event("died", "x", "native", "h", "2026-11-25T10:00:00+00:00", "m", "a")
     said: list[str] = []

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from dsv4_launch.errors import WeightsError
-from dsv4_launch.run import weights_cache as layout
 from dsv4_launch.run.progress import Now
-from dsv4_launch.run.weights import FileNow, Pull, pull_weights
+from dsv4_launch.run.weights import cache as layout
+from dsv4_launch.run.weights.pull import FileNow, Pull, pull_weights
 from e2e.conftest import command, until
 from e2e.loopback.hub_files import Fault, FileHub, shards
 

@@ -27,8 +27,8 @@ def smoke(plan: Plan, how: str, skipped: Sequence[str]) -> str:
     from importlib.util import find_spec
 
     from dsv4_launch.errors import SmokeError
-    from dsv4_launch.run.smoke import smoke as ask_twice
-    from dsv4_launch.run.smoke_suite import Wanted, problems, smoke_test
+    from dsv4_launch.run.smoke.short import smoke as ask_twice
+    from dsv4_launch.run.smoke.suite import Wanted, problems, smoke_test
     from dsv4_launch.run.world import api_key
 
     if how == "none":

@@ -195,7 +195,7 @@ def _fallback(seen: Seen, wanted: str) -> Fallback | None:
     from dsv4_launch.plan.resolve import resolve
     from dsv4_launch.run.apply import Fallback
     from dsv4_launch.run.endpoint import ask
-    from dsv4_launch.run.history import last_healthy
+    from dsv4_launch.run.history.entries import last_healthy
     from dsv4_launch.run.status import loaded
 
     try:

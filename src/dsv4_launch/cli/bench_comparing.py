@@ -41,7 +41,7 @@ def compare(
     from dsv4_launch.bench import compare as comparing
     from dsv4_launch.bench.gates import parse_gate
     from dsv4_launch.bench.published import published
-    from dsv4_launch.run.bench_series import load_all
+    from dsv4_launch.run.bench.series import load_all
 
     gates = [parse_gate(text) for text in fail_on]
     theirs = [published(key) for key in references]

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from dsv4_launch.bench.point import Latency, Point
     from dsv4_launch.bench.results import Planned, Side
-    from dsv4_launch.run.bench_point import Phase
-    from dsv4_launch.run.bench_store import Measured
+    from dsv4_launch.run.bench.point import Phase
+    from dsv4_launch.run.bench.store import Measured
 
 HEADS = ("conc", "run", "done", "fail", "req/s", "out tok/s", "tok/s", "TTFT ms", "p95", "ITL ms", "p95", "limit")
 

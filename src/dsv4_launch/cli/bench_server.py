@@ -13,7 +13,7 @@ from dsv4_launch.cli import drivers, statuses
 from dsv4_launch.cli.smoking import checked_url, key_value
 from dsv4_launch.errors import HostError, ServerError, UsageError
 from dsv4_launch.host.places import find_places
-from dsv4_launch.run.bench_client import Client, native_client
+from dsv4_launch.run.bench.client import Client, native_client
 from dsv4_launch.run.endpoint import ask
 from dsv4_launch.values import fill, listed, nearest
 
@@ -158,7 +158,7 @@ def _deployment(name: str, target: str | None) -> tuple[Seen, Plan | None]:
 def _models(base_url: str, key: str) -> tuple[tuple[str, ...], str]:
     import json
 
-    from dsv4_launch.run.bench_fingerprint import get
+    from dsv4_launch.run.bench.fingerprint import get
 
     answer = ask(base_url, (), key)
     if answer.verdict == "key-refused":

@@ -15,7 +15,7 @@ from dsv4_launch.cli.configs import load_config
 from dsv4_launch.config.load import to_data
 from dsv4_launch.config.write import entry_lines
 from dsv4_launch.errors import Dsv4Error, ImpossibleError, InputError, ServerError, SmokeError, UsageError
-from dsv4_launch.run import bench_store as store
+from dsv4_launch.run.bench import store
 
 if TYPE_CHECKING:
     from dsv4_launch.bench.tune import Best, Candidate, Scored, Tune

@@ -15,13 +15,13 @@ from dsv4_launch.bench.results import Fingerprint, Method, Planned, Run, Workloa
 from dsv4_launch.cli import bench_live, bench_server, options, show
 from dsv4_launch.cli.bench_asked import Asked, plan, read_dataset
 from dsv4_launch.errors import InputError, UsageError
-from dsv4_launch.run import bench_store as store
-from dsv4_launch.run import bench_sweep
-from dsv4_launch.run.bench_point import Bench, now
+from dsv4_launch.run.bench import store
+from dsv4_launch.run.bench import sweep as bench_sweep
+from dsv4_launch.run.bench.point import Bench, now
 
 if TYPE_CHECKING:
     from dsv4_launch.cli.bench_server import Server
-    from dsv4_launch.run.bench_client import Client
+    from dsv4_launch.run.bench.client import Client
 
 
 def run(asked: Asked, output: options.Output) -> int:
@@ -55,7 +55,7 @@ def measure(
     """Measure into a folder: a new run, or the rest of one that is there."""
     from dsv4_launch.host.gpu_load import GpuWatch
     from dsv4_launch.host.system import read_system
-    from dsv4_launch.run.bench_fingerprint import fingerprint
+    from dsv4_launch.run.bench.fingerprint import fingerprint
 
     gpus = GpuWatch() if server.local else None
     system = read_system(lambda *_: None) if server.local else None
@@ -159,7 +159,7 @@ def _estimate(
     server: Server, workload: Workload, method: Method, points: Sequence[Planned], output: options.Output
 ) -> int:
     from dsv4_launch.bench.estimate import estimate
-    from dsv4_launch.run.bench_estimate import probe
+    from dsv4_launch.run.bench.estimate import probe
     from dsv4_launch.run.progress import clock_text
 
     show.note("Probing the server with a few short requests")

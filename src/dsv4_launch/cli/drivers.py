@@ -36,7 +36,7 @@ def client(timeout_s: float = ENGINE_S) -> Any:
     Raises HostError: engine-down, engine-denied, engine-error.
     """
     from dsv4_launch.host.docker import connect, knock
-    from dsv4_launch.host.endpoint import find_endpoint
+    from dsv4_launch.host.docker_address import find_endpoint
     from dsv4_launch.host.looking import CouldNotLook, spell
 
     try:
@@ -55,10 +55,10 @@ def client(timeout_s: float = ENGINE_S) -> Any:
 def driver_of(target: str) -> Driver:
     """The driver of a target."""
     if target == "docker":
-        from dsv4_launch.run.docker_service import DockerDriver
+        from dsv4_launch.run.docker.service import DockerDriver
 
         return DockerDriver(client)
-    from dsv4_launch.run.native_service import NativeDriver
+    from dsv4_launch.run.native.service import NativeDriver
 
     return NativeDriver()
 

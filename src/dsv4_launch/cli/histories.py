@@ -10,16 +10,16 @@ from dsv4_launch.errors import Dsv4Error, HostError
 
 if TYPE_CHECKING:
     from dsv4_launch.errors import Problem
-    from dsv4_launch.run.history import Entry, History
+    from dsv4_launch.run.history.entries import Entry, History
 
 
 def history_of(target: str) -> History:
     """Where launches of a target are written down."""
     if target == "docker":
-        from dsv4_launch.run.history_docker import DockerHistory
+        from dsv4_launch.run.history.docker import DockerHistory
 
         return DockerHistory(drivers.client)
-    from dsv4_launch.run.history_native import NativeHistory
+    from dsv4_launch.run.history.native import NativeHistory
 
     return NativeHistory(os.environ)
 

@@ -10,7 +10,7 @@ from dsv4_launch.cli import options, show
 from dsv4_launch.values import to_data
 
 if TYPE_CHECKING:
-    from dsv4_launch.run.history import Entry
+    from dsv4_launch.run.history.entries import Entry
 
 Name = Annotated[
     Optional[str],  # noqa: UP045 - typer reads the annotation at run time

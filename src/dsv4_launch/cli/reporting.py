@@ -40,7 +40,7 @@ def report(
     Raises InputError (a run cannot be read), ToolError (the extra is missing), HostError (cannot be written).
     """
     from dsv4_launch.bench.published import published
-    from dsv4_launch.run.bench_series import load_all
+    from dsv4_launch.run.bench.series import load_all
 
     theirs = [published(key) for key in references]
     series = (*load_all(paths), *theirs)
@@ -105,7 +105,7 @@ def write(
     from dsv4_launch.bench.chart_rows import rows as rows_of
     from dsv4_launch.bench.charts import CHARTS, applies
     from dsv4_launch.host.places import find_places
-    from dsv4_launch.run import drawing
+    from dsv4_launch.run.bench import drawing
 
     rows, labels = rows_of(series), [one.label for one in series]
     notes = [*more, *notes_of(series)]

@@ -10,7 +10,7 @@ from dsv4_launch.cli.histories import read
 from dsv4_launch.errors import Dsv4Error, HostError, UsageError
 
 if TYPE_CHECKING:
-    from dsv4_launch.run.history import Entry
+    from dsv4_launch.run.history.entries import Entry
 
 
 def roll_back(name: str | None, number: int | None, target: str | None, wanted: Chosen, output: options.Output) -> int:
@@ -39,7 +39,7 @@ def roll_back(name: str | None, number: int | None, target: str | None, wanted: 
 
 
 def _entry(name: str, number: int | None, target: str | None) -> Entry:
-    from dsv4_launch.run.history import last_healthy, ordered
+    from dsv4_launch.run.history.entries import last_healthy, ordered
 
     pairs, problems = read(name, target)
     entries = [entry for _, entry in pairs]

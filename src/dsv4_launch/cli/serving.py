@@ -71,9 +71,9 @@ def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> 
     """Watch it and print its log until it is stopped, or Ctrl-C: that stops a native server, not a container."""
     from dsv4_launch.cli import watching
     from dsv4_launch.run import claim
+    from dsv4_launch.run.history.record import save_log
     from dsv4_launch.run.interrupts import deaf
     from dsv4_launch.run.readiness import ending
-    from dsv4_launch.run.record import save_log
     from dsv4_launch.run.status import loaded
 
     write = show.note if output is options.Output.json else show.say

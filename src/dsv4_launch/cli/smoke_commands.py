@@ -67,7 +67,7 @@ def smoke(
     Example: dsv4 smoke --url http://127.0.0.1:8000 --key-env MY_KEY
     """
     from dsv4_launch.cli import smoking
-    from dsv4_launch.run.smoke_suite import Wanted
+    from dsv4_launch.run.smoke.suite import Wanted
 
     wanted = Wanted(model or "", True if rehearsal else None, prompt_tokens, timeout, smoking.parse_skips(skip or ()))
     return smoking.test(name, url, key_env, target, wanted, junit, output)

@@ -14,7 +14,7 @@ from dsv4_launch.errors import HostError, InputError, UsageError
 from dsv4_launch.values import listed, nearest
 
 if TYPE_CHECKING:
-    from dsv4_launch.run.smoke_suite import Outcome, Report, Wanted
+    from dsv4_launch.run.smoke.suite import Outcome, Report, Wanted
 
 _DEFAULT = "flash-b200"
 _MARKS = {"pass": "pass", "fail": "FAIL", "not applicable": "n/a "}
@@ -45,8 +45,8 @@ def test(
     Raises UsageError, HostError (no such deployment, the key's variable is empty), InputError (the XML cannot be
     written), and what `smoke_suite.smoke_test` raises.
     """
-    from dsv4_launch.run.smoke_junit import junit as as_xml
-    from dsv4_launch.run.smoke_suite import problems, smoke_test
+    from dsv4_launch.run.smoke.junit import junit as as_xml
+    from dsv4_launch.run.smoke.suite import problems, smoke_test
 
     if name is not None and url is not None:
         raise UsageError("A deployment and --url exclude each other.", where="dsv4 smoke")
@@ -74,7 +74,7 @@ def test(
 
 def parse_skips(words: Iterable[str]) -> Mapping[str, str]:
     """``CHECK=REASON`` words. Raises UsageError for an unknown check and for one without a reason."""
-    from dsv4_launch.run.smoke_checks import CHECKS
+    from dsv4_launch.run.smoke.checks import CHECKS
 
     known = [check.key for check in CHECKS]
     skips = {}

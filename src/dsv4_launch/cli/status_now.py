@@ -37,8 +37,9 @@ def complete(judged: Sequence[Judged], window_s: float) -> list[Status]:
 
 def told(one: Judged, before: Metrics | None, after: Metrics | None, nvml: Nvml | None) -> Status:
     """A status with its metrics, GPUs, uptime and watcher."""
-    from dsv4_launch.run import watch_lock, watch_state
     from dsv4_launch.run.status_now import serving, uptime_s
+    from dsv4_launch.run.watch import lock as watch_lock
+    from dsv4_launch.run.watch import state as watch_state
 
     seen, status = one.seen, one.status
     if seen is None:

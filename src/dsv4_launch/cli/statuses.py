@@ -74,9 +74,9 @@ def status(argument: str | None, target: str | None, output: options.Output, *, 
 def stop(argument: str, target: str | None, output: options.Output, timeout_s: float | None, *, save_log: bool) -> int:
     """Stop a service and remove what it was made of; caches and weights stay."""
     from dsv4_launch.run import claim
+    from dsv4_launch.run.history.record import save_log as save
     from dsv4_launch.run.interrupts import hold
     from dsv4_launch.run.progress import PlainProgress
-    from dsv4_launch.run.record import save_log as save
 
     try:
         service = find(argument, target)

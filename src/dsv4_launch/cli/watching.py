@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from dsv4_launch.config.model import LaunchConfig
     from dsv4_launch.run.service import Driver, Seen
-    from dsv4_launch.run.watch_lock import WatchLock
-    from dsv4_launch.run.watcher import Watcher
+    from dsv4_launch.run.watch.lock import WatchLock
+    from dsv4_launch.run.watch.watcher import Watcher
 
 RESTART_STOP_S = 10.0  # what hangs has no requests that it could finish
 AGAIN_S = 0.5
@@ -27,9 +27,9 @@ AGAIN_S = 0.5
 
 def watch(argument: str, target: str | None, output: options.Output) -> int:
     """Watch a service until it is stopped; Ctrl-C ends the watch, not the service."""
-    from dsv4_launch.run import watch_lock
     from dsv4_launch.run.claim import foreign
     from dsv4_launch.run.interrupts import terminate_as_interrupt
+    from dsv4_launch.run.watch import lock as watch_lock
 
     terminate_as_interrupt()
     service = statuses.find(argument, target)
@@ -61,9 +61,9 @@ def watch(argument: str, target: str | None, output: options.Output) -> int:
 def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: WatchLock) -> Watcher:
     """A watcher of this service by the rules of its config (the defaults where it has none that can be read)."""
     from dsv4_launch.config.watch import Watch
-    from dsv4_launch.run import watch_event
     from dsv4_launch.run.api_key import key_of
-    from dsv4_launch.run.watcher import Subject, Watcher
+    from dsv4_launch.run.watch import event as watch_event
+    from dsv4_launch.run.watch.watcher import Subject, Watcher
 
     environ = dict(os.environ)
     policy = config.watch if config else Watch()
@@ -87,7 +87,7 @@ def follow_and_watch(driver: Driver, seen: Seen, config: LaunchConfig, write: Ca
 
     Where another process watches it, its log alone is followed. Raises ServerError and KeyboardInterrupt.
     """
-    from dsv4_launch.run import watch_lock
+    from dsv4_launch.run.watch import lock as watch_lock
 
     lock = watch_lock.take(seen.target, seen.name)
     if lock is None:
@@ -122,7 +122,7 @@ def _print_on(driver: Driver, name: str, write: Callable[[str], None], over: thr
 
 def _starter(driver: Driver) -> Callable[[Seen], None]:
     """What starts a service of this driver again: docker's own start, or a launch from the config that it carries."""
-    from dsv4_launch.run.docker_service import DockerDriver
+    from dsv4_launch.run.docker.service import DockerDriver
 
     def start_again(found: Seen) -> None:
         if found.life != "exited":
@@ -159,7 +159,7 @@ def _config(argument: str, seen: Seen) -> LaunchConfig | None:
 
 
 def _by(seen: Seen) -> str:
-    from dsv4_launch.run.watch_lock import holder
+    from dsv4_launch.run.watch.lock import holder
 
     found = holder(seen.target, seen.name)
     return f" by process {found.pid} of {found.user}" if found and found.pid else ""

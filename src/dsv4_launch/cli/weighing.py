@@ -15,9 +15,9 @@ from dsv4_launch.errors import ImpossibleError, Interrupted, Problem, UsageError
 
 if TYPE_CHECKING:
     from dsv4_launch.run.progress import Progress
-    from dsv4_launch.run.weights import Pull, Watch
-    from dsv4_launch.run.weights_cache import Cached
-    from dsv4_launch.run.weights_verify import Verdict
+    from dsv4_launch.run.weights.cache import Cached
+    from dsv4_launch.run.weights.pull import Pull, Watch
+    from dsv4_launch.run.weights.verify import Verdict
 
 _REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -31,7 +31,7 @@ def pull(
 ) -> int:
     """Fetch, and say the commit."""
     from dsv4_launch.run.interrupts import terminate_as_interrupt
-    from dsv4_launch.run.weights_cache import COMMIT, cached
+    from dsv4_launch.run.weights.cache import COMMIT, cached
 
     wanted = _pull_of(config, overrides)
     wanted = replace(wanted, revision=revision) if revision else wanted
@@ -56,7 +56,7 @@ def pull(
 
 def ls(model: str | None, output: options.Output) -> int:
     """A line a snapshot."""
-    from dsv4_launch.run.weights_cache import cached
+    from dsv4_launch.run.weights.cache import cached
 
     wanted = _model(model) if model else None
     cache = wanted.cache if wanted else _cache()
@@ -74,7 +74,7 @@ def ls(model: str | None, output: options.Output) -> int:
 
 def verify(model: str | None, revision: str | None, output: options.Output, *, repair: bool) -> int:
     """Every file of the asked snapshots; what is broken is told, or fetched again."""
-    from dsv4_launch.run import weights_verify
+    from dsv4_launch.run.weights import verify as weights_verify
 
     wanted = _model(model)
     snapshots = _asked(wanted, revision or wanted.revision)
@@ -104,7 +104,7 @@ def verify(model: str | None, revision: str | None, output: options.Output, *, r
 
 def rm(model: str, revision: str | None, output: options.Output, *, yes: bool) -> int:
     """Ask, and remove."""
-    from dsv4_launch.run.weights_remove import remove
+    from dsv4_launch.run.weights.remove import remove
 
     wanted = _model(model)
     found = _asked(wanted, revision or "", every=not revision)
@@ -126,8 +126,8 @@ def rm(model: str, revision: str | None, output: options.Output, *, yes: bool) -
 
 
 def _fetch(wanted: Pull, source: str | None) -> str:
-    from dsv4_launch.run.weights import pull_weights
-    from dsv4_launch.run.weights_source import copy_weights, source_of
+    from dsv4_launch.run.weights.pull import pull_weights
+    from dsv4_launch.run.weights.source import copy_weights, source_of
 
     progress, watch = _progress()
     if source is None:
@@ -137,8 +137,8 @@ def _fetch(wanted: Pull, source: str | None) -> str:
 
 def _repair(wanted: Pull, verdict: Verdict, snapshot: Cached) -> Verdict:
     """Fetch what is broken, and look at it all again."""
-    from dsv4_launch.run.weights import pull_weights
-    from dsv4_launch.run.weights_verify import verify
+    from dsv4_launch.run.weights.pull import pull_weights
+    from dsv4_launch.run.weights.verify import verify
 
     progress, watch = _progress()
     if not verdict.broken:
@@ -150,7 +150,7 @@ def _repair(wanted: Pull, verdict: Verdict, snapshot: Cached) -> Verdict:
 
 def _asked(wanted: Pull, revision: str, *, every: bool = False) -> list[Cached]:
     """The snapshots that are meant. Raises WeightsError when there is none."""
-    from dsv4_launch.run.weights_cache import cached, commit_of
+    from dsv4_launch.run.weights.cache import cached, commit_of
 
     found = cached(wanted.cache, wanted.repo)
     commit = commit_of(wanted.cache, wanted.repo, revision)
@@ -169,7 +169,7 @@ def _asked(wanted: Pull, revision: str, *, every: bool = False) -> list[Cached]:
 
 def _model(name: str | None) -> Pull:
     """The model of a config, or a repository."""
-    from dsv4_launch.run.weights import Pull
+    from dsv4_launch.run.weights.pull import Pull
 
     if name and _REPO.fullmatch(name) and not Path(name).exists() and not name.endswith((".yaml", ".yml")):
         return Pull(name, "", _cache(), "HF_TOKEN")
@@ -181,7 +181,7 @@ def _pull_of(config: str | None, overrides: Sequence[str] | None = None) -> Pull
     from dsv4_launch.cli.configs import load_config
     from dsv4_launch.host.places import find_places
     from dsv4_launch.plan.resolve import resolve
-    from dsv4_launch.run.weights import pull_of
+    from dsv4_launch.run.weights.pull import pull_of
 
     loaded = load_config(config, overrides)
     plan = resolve(loaded)
@@ -206,7 +206,7 @@ def _cache() -> str:
 def _progress() -> tuple[Progress, Watch | None]:
     """Bars on a terminal, plain lines anywhere else."""
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        from dsv4_launch.run.weights_bars import Bars
+        from dsv4_launch.run.weights.bars import Bars
 
         bars = Bars(show.console(stderr=True))
         return bars, bars.watch

@@ -10,8 +10,8 @@ from typing import Any
 
 from dsv4_launch.facts import Container, Disk, Docker, EngineState, Image, Request
 from dsv4_launch.host.disk import read_disk
+from dsv4_launch.host.docker_address import Endpoint, find_endpoint
 from dsv4_launch.host.docker_limits import read_default_ulimits, read_device_links, read_toolkit
-from dsv4_launch.host.endpoint import Endpoint, find_endpoint
 from dsv4_launch.host.looking import CouldNotLook, Note, clean, spell
 
 CALL_S = 6.0

@@ -16,11 +16,11 @@ from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import claim
 from dsv4_launch.run.endpoint import ask
 from dsv4_launch.run.fetch import fetch
+from dsv4_launch.run.history.record import record, save_log
 from dsv4_launch.run.images import put_back
 from dsv4_launch.run.interrupts import deaf, hold
 from dsv4_launch.run.lifecycle import STOP_UNREADY_S, await_ready, judge, launch
 from dsv4_launch.run.progress import Progress
-from dsv4_launch.run.record import record, save_log
 from dsv4_launch.run.service import Driver, Seen, digest_of
 from dsv4_launch.run.stage_times import StageTimes
 from dsv4_launch.run.world import Options, World

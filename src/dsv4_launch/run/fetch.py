@@ -27,7 +27,7 @@ def fetch(plan: Plan, facts: HostFacts, world: World, progress: Progress, times:
         ensure_image(world.engine(), plan.container.image, progress, pull=pull)
     if _complete(plan, facts):
         return
-    from dsv4_launch.run import weights
+    from dsv4_launch.run.weights import pull as weights
 
     wanted = weights.pull_of(plan, request_for(plan, world.places).hub_cache or "")
     if wanted is None:

@@ -17,10 +17,10 @@ from dsv4_launch.run.api_key import with_key
 from dsv4_launch.run.claim import already, over
 from dsv4_launch.run.diagnose import MAX_LINES, death_problems, diagnose
 from dsv4_launch.run.fetch import fetch, missing
+from dsv4_launch.run.history.record import record, save_log
 from dsv4_launch.run.interrupts import deaf, hold
 from dsv4_launch.run.progress import Progress
 from dsv4_launch.run.readiness import Ready, wait_until_ready
-from dsv4_launch.run.record import record, save_log
 from dsv4_launch.run.service import Driver, digest_of
 from dsv4_launch.run.stage_times import StageTimes
 from dsv4_launch.run.world import DryRun, Options, Outcome, World, api_key

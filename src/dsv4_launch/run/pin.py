@@ -186,7 +186,7 @@ def _tagged(image: str) -> bool:
 def _ask_hub(repo: str, revision: str, environ: Mapping[str, str], token_name: str, where: str) -> str:
     from huggingface_hub import HfApi
 
-    from dsv4_launch.run.hub_errors import kind_of
+    from dsv4_launch.run.weights.hub_errors import kind_of
 
     api = HfApi(endpoint=environ.get("HF_ENDPOINT") or DEFAULT_HUB, token=environ.get(token_name) or None)
     try:

@@ -17,7 +17,7 @@ from dsv4_launch.run import claim
 from dsv4_launch.run.interrupts import deaf
 from dsv4_launch.run.lifecycle import serve
 from dsv4_launch.run.progress import Progress
-from dsv4_launch.run.smoke import Smoke, smoke
+from dsv4_launch.run.smoke.short import Smoke, smoke
 from dsv4_launch.run.world import Options, World, api_key
 from dsv4_launch.values import Places, Rendered
 

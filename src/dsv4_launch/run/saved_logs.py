@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dsv4_launch.run import native_log, state
+from dsv4_launch.run import state
+from dsv4_launch.run.native import log as native_log
 
 FOLDER = "logs"
 # Of a log the last lines are kept; of a deployment the newest logs.

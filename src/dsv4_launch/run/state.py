@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dsv4_launch.errors import HostError
-from dsv4_launch.run import native_processes as processes
-from dsv4_launch.run.native_processes import Process
+from dsv4_launch.run.native import processes
+from dsv4_launch.run.native.processes import Process
 from dsv4_launch.values import to_data
 
 SCHEMA = 1

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dsv4_launch.checks.examine import Result
 from dsv4_launch.facts import HostFacts, Request
 from dsv4_launch.plan.types import Plan
-from dsv4_launch.run.history import History
+from dsv4_launch.run.history.entries import History
 from dsv4_launch.run.service import Driver
 from dsv4_launch.run.stage_times import StageTime
 from dsv4_launch.run.starts import Starts

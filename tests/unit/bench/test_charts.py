@@ -19,7 +19,7 @@ from dsv4_launch.bench.chart_rows import rows
 from dsv4_launch.bench.charts import BY_KEY, CHARTS, FIRST_FOUR, applies, spec, starts_log
 from dsv4_launch.bench.series import Series, with_own_labels
 from dsv4_launch.errors import InputError
-from dsv4_launch.run.bench_series import load
+from dsv4_launch.run.bench.series import load
 
 NAMES = {"itl": "itl", "ttft": "ttft", "tpot": "tpot", "e2e": "e2el"}
 

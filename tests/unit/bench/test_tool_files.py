@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dsv4_launch.bench import tool_files
 from dsv4_launch.bench.metrics import figures
 from dsv4_launch.errors import InputError
-from dsv4_launch.run.bench_series import load, load_all
+from dsv4_launch.run.bench.series import load, load_all
 
 
 def guidellm_summary(value: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from dsv4_launch.facts import Request
 from dsv4_launch.host.disk import mount_of
 from dsv4_launch.host.docker import _cdi_devices
-from dsv4_launch.host.endpoint import Endpoint, find_endpoint
+from dsv4_launch.host.docker_address import Endpoint, find_endpoint
 from dsv4_launch.host.hub import read_hub
 from dsv4_launch.host.looking import CouldNotLook, clean, spell
 from dsv4_launch.host.native import interpreter

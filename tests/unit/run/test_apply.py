@@ -12,7 +12,7 @@ from dsv4_launch.plan.types import Plan, Variable
 from dsv4_launch.run import apply as applying
 from dsv4_launch.run import lifecycle
 from dsv4_launch.run.endpoint import Answer
-from dsv4_launch.run.history import Entry
+from dsv4_launch.run.history.entries import Entry
 from dsv4_launch.run.interrupts import Held
 from dsv4_launch.run.readiness import Ready
 from dsv4_launch.run.service import Seen, digest_of

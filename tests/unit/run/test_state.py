@@ -9,7 +9,7 @@ import pytest
 
 from dsv4_launch.errors import HostError
 from dsv4_launch.run import state
-from dsv4_launch.run.native_processes import Process
+from dsv4_launch.run.native.processes import Process
 from dsv4_launch.run.state import DamagedError, Record
 
 RECORD = Record(

@@ -1,0 +1,1 @@
+"""Services that run as processes of this host."""

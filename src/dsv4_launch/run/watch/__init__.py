@@ -1,0 +1,1 @@
+"""Looking after a service that nothing else looks after."""
