@@ -170,6 +170,13 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return folded[found[0]] if found else None
 
 
+def clean(text: str) -> str:
+    """Text from outside without control characters: it cannot move the cursor, colour or clear a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def listed(names: Iterable[object]) -> str:
     """``a, b or c``."""
     texts = [str(n) for n in names]

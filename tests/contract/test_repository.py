@@ -83,6 +83,17 @@ def test_built_in_config_resolves_and_says_what_it_is_for(name: str) -> None:
     assert builtins()[name].read_text().startswith("# "), "its first line says what it is for"
 
 
+def test_only_the_documented_deployment_trusts_remote_code() -> None:
+    """The architecture is part of vLLM: code of a model repository is run only where the documented page says so."""
+    trusting = {
+        name
+        for name in builtins()
+        for argument in resolve(load_config(name)).arguments
+        if argument.name == "trust_remote_code" and argument.value
+    }
+    assert trusting == {"flash-b200"}
+
+
 def test_the_default_config_is_built_in() -> None:
     assert {"flash-b200", "rehearsal-cpu"} <= set(builtins())
 

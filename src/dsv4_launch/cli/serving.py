@@ -33,6 +33,7 @@ def progress() -> Progress:
 def world(target: str, *, recorded: bool = False) -> World:
     """This host, as a launch needs it. ``recorded``: its launches go into the history."""
     from dsv4_launch.cli.histories import history_of
+    from dsv4_launch.host.kernel_since import errors_since
     from dsv4_launch.host.places import find_places
     from dsv4_launch.run.starts import Starts
     from dsv4_launch.run.world import World
@@ -45,6 +46,7 @@ def world(target: str, *, recorded: bool = False) -> World:
         probe=_probe,
         engine=drivers.client if target == "docker" else None,
         history=history_of(target) if recorded else None,
+        kernel=errors_since,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from dsv4_launch.errors import Problem
+from dsv4_launch.values import clean as clean
 from dsv4_launch.values import to_data
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 ENVELOPE_VERSION = 1
 # Codes that say more than the kind of failure: advisories and named constraints.
+# What could move a terminal's cursor, colour or clear it: C0 less tab and line feed, DEL, C1.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _EXPLAINED = re.compile(r"D\d\d|[a-z0-9.]+-[a-z0-9.-]+$")
 
 
@@ -32,8 +35,12 @@ def note(text: str) -> None:
 
 
 def _writable(text: str) -> str:
-    """A file name that is not UTF-8 reaches us with half characters, which no UTF-8 stream takes."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    """No control character leaves here, whoever forgot to clean it.
+
+    A file name that is not UTF-8 reaches us with half characters, which no UTF-8 stream takes.
+    """
+    text = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def problem(found: Problem, level: str = "error") -> None:
@@ -48,26 +55,19 @@ def problem(found: Problem, level: str = "error") -> None:
 
 def envelope(command: str, exit_code: int, data: Any = None, errors: Sequence[Problem] = ()) -> None:
     """The one JSON value that a script gets, on stdout."""
-    say(
-        json.dumps(
-            {
-                "version": ENVELOPE_VERSION,
-                "command": command,
-                "status": "ok" if exit_code == 0 else "error",
-                "exit_code": exit_code,
-                "data": to_data(data),
-                "errors": [to_data(error) for error in errors],
-            },
-            ensure_ascii=False,
-        )
+    text = json.dumps(
+        {
+            "version": ENVELOPE_VERSION,
+            "command": command,
+            "status": "ok" if exit_code == 0 else "error",
+            "exit_code": exit_code,
+            "data": to_data(data),
+            "errors": [to_data(error) for error in errors],
+        },
+        ensure_ascii=False,
     )
-
-
-def clean(text: str) -> str:
-    """Text from outside without control characters: it cannot move the cursor, colour or clear a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    # JSON may hold DEL and C1 as they are; a terminal takes them for commands.
+    say(_CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -61,6 +61,7 @@ def watch(argument: str, target: str | None, output: options.Output) -> int:
 def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: WatchLock) -> Watcher:
     """A watcher of this service by the rules of its config (the defaults where it has none that can be read)."""
     from dsv4_launch.config.watch import Watch
+    from dsv4_launch.host.kernel_since import errors_since
     from dsv4_launch.run.api_key import key_of
     from dsv4_launch.run.watch import event as watch_event
     from dsv4_launch.run.watch.watcher import Subject, Watcher
@@ -78,6 +79,7 @@ def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: Watch
         api_key=key_of(seen.config.get("server") or {}, environ),
         version=config.vllm if config else None,
         gpu=config.gpu if config else None,
+        kernel=errors_since,
     )
     return Watcher(subject, policy, _note, tick=lock.drain)
 

@@ -158,8 +158,8 @@ def _by_ending(found: Seen | None) -> tuple[tuple[Match, ...], tuple[Match, ...]
 
 
 def _by_kernel(xids: Sequence[Xid]) -> tuple[Match, ...]:
-    broken = [f"NVRM: Xid (PCI:{xid.pci}): {xid.number}, {xid.text}" for xid in xids if xid.kind == "xid" and xid.grave]
-    return explain_log(broken)
+    names = {"xid": "NVRM: Xid", "sxid": "nvidia-nvswitch: SXid"}
+    return explain_log([f"{names[xid.kind]} (PCI:{xid.pci}): {xid.number}, {xid.text}" for xid in xids if xid.grave])
 
 
 def _xids(errors: Sequence[KernelError] | None) -> tuple[Xid, ...] | None:

@@ -141,7 +141,7 @@ def await_ready(
         raise _undone(plan, world.driver, progress) from None
     except (ServerError, SmokeError) as error:
         with deaf():
-            why = _explained(plan, world.driver)  # before the log is removed
+            why = _explained(plan, world)  # before the log is removed
             late = error.problems[0].code == "server-late"
             digest = digest_of(plan, render(plan))
             message = error.problems[0].message
@@ -156,12 +156,14 @@ def await_ready(
     return up
 
 
-def _explained(plan: Plan, driver: Driver) -> tuple[Problem, ...]:
-    """The known failure that explains why a launch failed, where its log or its end shows one."""
+def _explained(plan: Plan, world: World) -> tuple[Problem, ...]:
+    """The known failure that explains why a launch failed, where its log, its end or the kernel shows one."""
     try:
-        found = driver.find(plan.name)
-        lines = driver.logs(plan.name, follow=False, tail=MAX_LINES)
-        return death_problems(diagnose(lines, found, version=plan.vllm, gpu=plan.gpus.key))
+        found = world.driver.find(plan.name)
+        lines = world.driver.logs(plan.name, follow=False, tail=MAX_LINES)
+        # Since it was made, not since its last start: in a crash loop the first death counts.
+        kernel = world.kernel(found.created) if world.kernel is not None and found is not None else None
+        return death_problems(diagnose(lines, found, version=plan.vllm, gpu=plan.gpus.key, kernel=kernel))
     except (Dsv4Error, OSError):
         return ()  # the service is gone, or its engine: what is known without them is said already
 

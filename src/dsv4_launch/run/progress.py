@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dsv4_launch.values import clean
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -90,7 +92,7 @@ class PlainProgress:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self._write(text)
+        self._write(clean(text))
 
     def show(self, now: Now) -> None:
         """A line if the title or detail is new, or if the last one is old."""
@@ -99,7 +101,7 @@ class PlainProgress:
         if (now.title, now.detail) == self._shown and moment_s - self._shown_s < PLAIN_EVERY_S:
             return
         self._shown, self._shown_s = (now.title, now.detail), moment_s
-        self._write(f"[{clock_text(moment_s - self._started_s)}] {line(now, rate)}{_since(now)}")
+        self._write(f"[{clock_text(moment_s - self._started_s)}] {clean(line(now, rate))}{_since(now)}")
 
     def close(self) -> None:
         """What comes next is new, whatever its title."""
@@ -124,16 +126,17 @@ class LiveProgress:
         from rich.text import Text
 
         if self._status is None:
-            self._write(text)
+            self._write(clean(text))
         else:
-            self._console.print(Text(text))
+            self._console.print(Text(clean(text)))
 
     def show(self, now: Now) -> None:
         """Redraw the moving line."""
         from rich.text import Text
 
         elapsed_s, rate = self._pace.read(now)
-        text = Text(f"[{clock_text(self._clock() - self._started_s)}] {line(now, rate)}{_since(now, elapsed_s)}")
+        said = clean(line(now, rate))  # its detail is of the server's log
+        text = Text(f"[{clock_text(self._clock() - self._started_s)}] {said}{_since(now, elapsed_s)}")
         if self._status is None:
             self._status = self._console.status(text)
             self._status.start()

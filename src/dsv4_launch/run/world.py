@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dsv4_launch.checks.examine import Result
-from dsv4_launch.facts import HostFacts, Request
+from dsv4_launch.facts import HostFacts, KernelError, Request
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.history.entries import History
 from dsv4_launch.run.service import Driver
@@ -21,7 +21,8 @@ class World:
     """What a launch needs from this host; the command line hands it in, tests hand in their own.
 
     ``engine`` gives a client of the docker package, to look for the image and pull it; None where no engine is needed.
-    ``starts`` knows what earlier starts took; None: nothing is remembered.
+    ``starts`` knows what earlier starts took; None: nothing is remembered. ``kernel`` gives what the kernel said of the
+    GPUs since a moment (ISO 8601, UTC), or None where its log cannot be read; None: it is not asked.
     """
 
     places: Places
@@ -32,6 +33,7 @@ class World:
     # Where launches are written down; None where they are not (rehearsals).
     history: History | None = None
     starts: Starts | None = None
+    kernel: Callable[[str], Sequence[KernelError] | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

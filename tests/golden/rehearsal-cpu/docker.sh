@@ -21,9 +21,9 @@ docker run \
   --env HUMMING_CACHE_DIR=/root/.cache/dsv4/humming \
   --env CUDA_CACHE_PATH=/root/.cache/dsv4/cuda \
   --label dsv4.name=rehearsal-cpu \
-  --label dsv4.digest=0b44b64da5b66d81 \
+  --label dsv4.digest=968ad77cb5bccafb \
   --label "dsv4.user=$(id -un)" \
-  --label 'dsv4.config={"container":{"ipc":"host","runtime":"default"},"engine":{"block_size":256,"compilation_config":{"cudagraph_mode":"FULL_AND_PIECEWISE","custom_ops":["all"]},"enable_auto_tool_choice":true,"gpu_memory_utilization":0.5,"kv_cache_dtype":"fp8","max_model_len":"auto","max_num_batched_tokens":65536,"max_num_seqs":1024,"reasoning_parser":"deepseek_v4","tokenizer_mode":"deepseek_v4","tool_call_parser":"deepseek_v4","trust_remote_code":true},"gpu":"cpu","model":"flash","name":"rehearsal-cpu","parallel":{"expert":true},"server":{"host":"127.0.0.1","port":8000},"start":{"timeout_s":600},"target":{"type":"docker"},"vllm":"0.32.0"}' \
+  --label 'dsv4.config={"container":{"ipc":"host","runtime":"default"},"engine":{"block_size":256,"compilation_config":{"cudagraph_mode":"FULL_AND_PIECEWISE","custom_ops":["all"]},"enable_auto_tool_choice":true,"gpu_memory_utilization":0.5,"kv_cache_dtype":"fp8","max_model_len":"auto","max_num_batched_tokens":65536,"max_num_seqs":1024,"reasoning_parser":"deepseek_v4","tokenizer_mode":"deepseek_v4","tool_call_parser":"deepseek_v4"},"gpu":"cpu","model":"flash","name":"rehearsal-cpu","parallel":{"expert":true},"server":{"host":"127.0.0.1","port":8000},"start":{"timeout_s":600},"target":{"type":"docker"},"vllm":"0.32.0"}' \
   dsv4-rehearsal-cpu:0.32.0 \
   /model \
   --kv-cache-dtype auto \
@@ -38,7 +38,6 @@ docker run \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
   --max-num-seqs 1024 \
-  --trust-remote-code \
   --served-model-name deepseek-ai/DeepSeek-V4-Flash \
   --shutdown-timeout 60 \
   --fail-on-environ-validation

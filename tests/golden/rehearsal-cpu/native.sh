@@ -18,7 +18,6 @@ VLLM_ENGINE_READY_TIMEOUT_S=600 \
   --tokenizer-mode deepseek_v4 \
   --enable-auto-tool-choice \
   --max-num-seqs 1024 \
-  --trust-remote-code \
   --served-model-name deepseek-ai/DeepSeek-V4-Flash \
   --shutdown-timeout 60 \
   --fail-on-environ-validation

@@ -113,6 +113,8 @@ def test_a_broken_gpu_in_the_kernel_log_comes_first() -> None:
     assert ids(found) == ["D67", "D85"]
     assert [(xid.number, xid.grave) for xid in found.kernel or ()] == [(79, True), (20034, True), (13, False)]
     assert "fallen off" in (found.kernel or ())[0].means
+    alone = diagnose(["x"], service(life="exited", exit_code=1), kernel=errors[2:])
+    assert ids(alone) == ["D67"], "a fatal error of an NVSwitch"
     assert diagnose(["x"], kernel=()).kernel == ()
     assert diagnose(["x"]).kernel is None
 
@@ -290,6 +292,26 @@ def test_a_failed_launch_is_explained_before_its_log_goes(monkeypatch: pytest.Mo
         serve(PLAN, render(PLAN), world(driver), replace(options, skips=SKIPS), Told())
     assert [problem.code for problem in failed.value.problems] == ["server-died", "D69"]
     assert failed.value.exit_code == 7
+
+
+def test_a_failed_launch_asks_the_kernel_of_the_time_since_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ServerError("it ended", code="server-died")
+
+    asked: list[str] = []
+
+    def kernel(since: str) -> tuple[KernelError, ...]:
+        asked.append(since)
+        return (KernelError(kind="xid", number=79, pci="0000:1b:00", count=1, text="GPU has fallen off the bus."),)
+
+    monkeypatch.setattr(lifecycle, "wait_until_ready", fail)
+    dead = service(life="exited", exit_code=1, started="2026-11-23T18:00:00Z")
+    here = replace(world(FakeDriver([None, dead], ["torch.OutOfMemoryError: CUDA out of memory."])), kernel=kernel)
+    with pytest.raises(ServerError) as failed:
+        serve(PLAN, render(PLAN), here, Options(skips=SKIPS), Told())
+    assert [problem.code for problem in failed.value.problems] == ["server-died", "D67"]
+    assert "0000:1b:00" in failed.value.problems[1].where
+    assert asked == [dead.created], "a crash loop's first death counts"
 
 
 def test_an_engine_that_is_gone_does_not_hide_the_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from dsv4_launch.config.watch import Watch
 from dsv4_launch.errors import Dsv4Error, HostError, Problem, ServerError
+from dsv4_launch.facts import KernelError
 from dsv4_launch.run.claim import over
 from dsv4_launch.run.diagnose import death_problems, diagnose
 from dsv4_launch.run.endpoint import Answer, ask
@@ -52,6 +53,8 @@ class Subject:
     models: Sequence[str] = ()
     version: str | None = None
     gpu: str | None = None
+    # What the kernel said of the GPUs since a moment; None: it is not asked.
+    kernel: Callable[[str], Sequence[KernelError] | None] | None = None
 
 
 @dataclass(slots=True)
@@ -256,9 +259,11 @@ class Watcher:
         return ServerError(Problem(code, message, where, fix), *self._explained(found))
 
     def _explained(self, found: Seen) -> tuple[Problem, ...]:
-        """The known failure that its log, or its end, shows."""
+        """The known failure that its log, its end or the kernel shows."""
         try:
             lines = self.subject.driver.logs(found.name, follow=False, tail=LOG_LINES)
-            return death_problems(diagnose(lines, found, version=self.subject.version, gpu=self.subject.gpu))
+            kernel = self.subject.kernel(found.started or found.created) if self.subject.kernel else None
+            found_out = diagnose(lines, found, version=self.subject.version, gpu=self.subject.gpu, kernel=kernel)
+            return death_problems(found_out)
         except (Dsv4Error, OSError):
             return ()

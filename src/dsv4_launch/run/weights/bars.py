@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsv4_launch.run.progress import Now
 from dsv4_launch.run.weights.pull import FileNow
+from dsv4_launch.values import clean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,12 +29,12 @@ class Bars:
         """A line that stays, above the bars."""
         from rich.text import Text
 
-        (self._shown.console if self._shown else self._console).print(Text(text))
+        (self._shown.console if self._shown else self._console).print(Text(clean(text)))
 
     def show(self, now: Now) -> None:
         """The total; before anything is known, what is waited for."""
         shown = self._open()
-        title = f"{now.title} ({now.detail})" if now.detail else now.title
+        title = clean(f"{now.title} ({now.detail})" if now.detail else now.title)
         if self._total is None:
             self._total = shown.add_task(title, total=now.total or None)
         shown.update(self._total, description=title, completed=now.done, total=now.total or None)
@@ -46,7 +47,7 @@ class Bars:
             shown.remove_task(self._tasks.pop(path))
         for path, file in list(moving.items())[:MOST_BARS]:
             if path not in self._tasks:
-                self._tasks[path] = shown.add_task(f"  {path}", total=file.total)
+                self._tasks[path] = shown.add_task(f"  {clean(path)}", total=file.total)
             shown.update(self._tasks[path], completed=file.done)
 
     def close(self) -> None:

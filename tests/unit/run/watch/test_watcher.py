@@ -10,6 +10,7 @@ from doubles import FakeDriver, service, ticking
 
 from dsv4_launch.config.watch import Watch
 from dsv4_launch.errors import HostError, ServerError, ToolError
+from dsv4_launch.facts import KernelError
 from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.metrics import Metrics, MetricsError
 from dsv4_launch.run.service import Seen
@@ -91,6 +92,14 @@ def test_what_died_is_started_again_and_told() -> None:
     assert event.action == "It is started again in 1 s (1 of at most 2)."
     assert event.advisory
     assert event.hint
+
+
+def test_a_broken_gpu_explains_a_death_before_its_log_does() -> None:
+    watched = Watched(UP, DEAD, DEAD, UP, UP, None, lines=[OOM])
+    fallen = KernelError(kind="xid", number=79, pci="0000:1b:00", count=1, text="GPU has fallen off the bus.")
+    watched.watcher.subject = replace(watched.watcher.subject, kernel=lambda _: (fallen,))
+    watched.run()
+    assert watched.events[0].advisory == "D67"
 
 
 def test_a_crash_loop_is_given_up_with_what_explains_it() -> None:
