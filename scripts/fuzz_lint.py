@@ -172,7 +172,8 @@ def a_text(chance: random.Random) -> str:
         return chance.randbytes(chance.randint(0, 2_000)).decode("utf-8", "replace")
     start = chance.choice((*LAUNCHES, "vllm serve m ", "kind: Pod\nvllm: 1\n", "FROM x\nCMD "))
     some = "".join(chance.choice(PIECES) for _ in range(chance.randint(1, 4)))
-    return (start + some * (1_000_000 // len(some)))[:1_000_000]
+    longest = (start + some * (1_000_000 // len(some))).encode("utf-8", "surrogatepass")[:1_000_000]
+    return longest.decode("utf-8", "ignore")
 
 
 def failed(text: str, why: str) -> int:

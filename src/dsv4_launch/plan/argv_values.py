@@ -116,4 +116,7 @@ def _derived(values: Mapping[str, Any], tables: Mapping[str, Any], gpus: int) ->
     for short, field in (("spec_method", "method"), ("spec_tokens", "num_speculative_tokens"), ("spec_model", "model")):
         if short in values:
             found[f"speculative_config.{field}"] = values[short]
+    drafts = tables.get("speculative_config", {}).get("num_speculative_tokens", values.get("spec_tokens"))
+    if isinstance(drafts, int) and "max_num_batched_tokens" in values:
+        found["derived.tokens_beside_drafts"] = number("max_num_batched_tokens") - drafts
     return found
