@@ -7,7 +7,9 @@
  *   process PID MIB|unknown NAME  fabric STATE [STATUS]      persistence 0|1
  *   pci BUS_ID                numa NODE|unsupported      ecc COUNT|off|unsupported
  *   rows CORRECTABLE UNCORRECTABLE PENDING FAILED|unsupported                 throttle BITS
- *   power MILLIWATT LIMIT_MILLIWATT
+ *   power MILLIWATT LIMIT_MILLIWATT                          clocks SM_MHZ MEMORY_MHZ MAX_SM MAX_MEMORY
+ *   use GPU_PERCENT           temperature CELSIUS
+ *   ramp MILLIWATT SM_MHZ     power and SM clock change by so much each time they are read
  *   nvlink ACTIVE INACTIVE    peer OTHER_GPU STATUS (how reading from it is answered)
  *   count N                   the device count that is claimed, whatever GPUs follow
  *   fail FUNCTION RETURN_CODE a GPU's function (before any `gpu`: of every GPU, and of the system) returns that code
@@ -35,7 +37,8 @@ typedef struct {
     Process process[MAX_PROCESSES];
     char pci[32];
     int numa, ecc, rows[4], throttle, links_active, links_inactive, peer[MAX_GPUS];
-    unsigned power_mw, power_limit_mw;
+    unsigned power_mw, power_limit_mw, clocks[2], max_clocks[2], use, temperature;
+    int ramp_mw, ramp_mhz;
 } Gpu;
 typedef struct {
     char legacy[16];
@@ -73,6 +76,8 @@ static void read_line(char *line) {
         gpu->links_active = 18;
         gpu->power_mw = 140500;
         gpu->power_limit_mw = 1000000;
+        gpu->clocks[0] = 120, gpu->clocks[1] = gpu->max_clocks[1] = 3996, gpu->max_clocks[0] = 1965;
+        gpu->temperature = 31;
         snprintf(gpu->pci, sizeof gpu->pci, "00000000:%02X:00.0", 0x1b + 0x10 * (gpu->index % 14));
         sscanf(line, "%*s %255[^\n]", gpu->name);
     } else if (gpu == NULL) fprintf(stderr, "nvml_shim: '%s' stands before any gpu\n", word), abort();
@@ -91,6 +96,11 @@ static void read_line(char *line) {
     } else if (!strcmp(word, "throttle")) sscanf(line, "%*s %i", &gpu->throttle);
     else if (!strcmp(word, "nvlink")) sscanf(line, "%*s %d %d", &gpu->links_active, &gpu->links_inactive);
     else if (!strcmp(word, "power")) sscanf(line, "%*s %u %u", &gpu->power_mw, &gpu->power_limit_mw);
+    else if (!strcmp(word, "clocks"))
+        sscanf(line, "%*s %u %u %u %u", &gpu->clocks[0], &gpu->clocks[1], &gpu->max_clocks[0], &gpu->max_clocks[1]);
+    else if (!strcmp(word, "use")) sscanf(line, "%*s %u", &gpu->use);
+    else if (!strcmp(word, "temperature")) sscanf(line, "%*s %u", &gpu->temperature);
+    else if (!strcmp(word, "ramp")) sscanf(line, "%*s %d %d", &gpu->ramp_mw, &gpu->ramp_mhz);
     else if (!strcmp(word, "peer")) {
         int other = 0, status = 0;
         if (sscanf(line, "%*s %d %d", &other, &status) == 2 && other >= 0 && other < MAX_GPUS) gpu->peer[other] = status;
@@ -201,7 +211,46 @@ int nvmlDeviceGetMigMode(Gpu *gpu, unsigned *current, unsigned *pending) {
     return OK;
 }
 
-int nvmlDeviceGetPowerUsage(Gpu *gpu, unsigned *to) { ASK(gpu->index); *to = gpu->power_mw; return OK; }
+int nvmlDeviceGetPowerUsage(Gpu *gpu, unsigned *to) {
+    ASK(gpu->index);
+    *to = gpu->power_mw;
+    gpu->power_mw += (unsigned)gpu->ramp_mw;
+    return OK;
+}
+
+int nvmlDeviceGetPowerManagementLimit(Gpu *gpu, unsigned *to) { ASK(gpu->index); *to = gpu->power_limit_mw; return OK; }
+
+/* A clock's kind as NVML numbers it: the SM clock is 1, that of memory 2. */
+static int clock_of(const unsigned *clocks, unsigned kind, unsigned *to) {
+    if (kind != 1 && kind != 2) return NOT_SUPPORTED;
+    *to = clocks[kind - 1];
+    return OK;
+}
+
+int nvmlDeviceGetClockInfo(Gpu *gpu, unsigned kind, unsigned *to) {
+    ASK(gpu->index);
+    int code = clock_of(gpu->clocks, kind, to);
+    if (kind == 1) gpu->clocks[0] += (unsigned)gpu->ramp_mhz;
+    return code;
+}
+
+int nvmlDeviceGetMaxClockInfo(Gpu *gpu, unsigned kind, unsigned *to) {
+    ASK(gpu->index);
+    return clock_of(gpu->max_clocks, kind, to);
+}
+
+int nvmlDeviceGetTemperature(Gpu *gpu, unsigned sensor, unsigned *to) {
+    ASK(gpu->index);
+    if (sensor != 0) return NOT_SUPPORTED;
+    *to = gpu->temperature;
+    return OK;
+}
+
+int nvmlDeviceGetUtilizationRates(Gpu *gpu, unsigned to[2]) {
+    ASK(gpu->index);
+    to[0] = gpu->use, to[1] = gpu->use / 2;
+    return OK;
+}
 
 int nvmlDeviceGetEnforcedPowerLimit(Gpu *gpu, unsigned *to) { ASK(gpu->index); *to = gpu->power_limit_mw; return OK; }
 
