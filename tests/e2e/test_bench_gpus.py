@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,23 +64,23 @@ def shim(library: Path, folder: Path, text: str = GPUS) -> dict[str, str]:
     return build_shim(library, str(topology))
 
 
-def look(env: dict[str, str]) -> dict[str, object]:
+def look(env: dict[str, str]) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", LOOK], env=os.environ | env, capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def test_each_look_reads_every_gpu_and_what_one_does_not_tell_is_none(library: Path, tmp_path: Path) -> None:
     found = look(shim(library, tmp_path))
     assert (found["driver"], found["cuda"]) == ("580.95.05", "13.0")
-    limits = {"name": "NVIDIA B200", "memory_total_mib": 183359, "power_limit_w": 1000.0}
+    limits: dict[str, Any] = {"name": "NVIDIA B200", "memory_total_mib": 183359, "power_limit_w": 1000.0}
     limits |= {"sm_clock_max_mhz": 1965, "memory_clock_max_mhz": 3996}
     assert found["limits"] == [{"index": index, **limits} for index in range(2)]
-    (first, other), (second, _) = found["looks"]  # type: ignore[misc]
-    held: dict[str, object] = {"temperature_c": 64, "utilization": 0.97, "throttled": ["power cap"]}
+    (first, other), (second, _) = found["looks"]
+    held: dict[str, Any] = {"temperature_c": 64, "utilization": 0.97, "throttled": ["power cap"]}
     assert first == {"index": 0, "power_w": 700.0, "sm_clock_mhz": 1900, "memory_clock_mhz": 3996, **held}
     assert second == {"index": 0, "power_w": 710.0, "sm_clock_mhz": 1895, "memory_clock_mhz": 3996, **held}
     # An idle clock is held down by nothing.
@@ -98,7 +99,7 @@ def test_each_look_reads_every_gpu_and_what_one_does_not_tell_is_none(library: P
 )
 def test_what_holds_a_clock_down_has_a_name(library: Path, tmp_path: Path, bits: str, said: list[str]) -> None:
     looks = look(shim(library, tmp_path, f"driver 580.95.05\ncuda 13000\ngpu NVIDIA B200\nthrottle {bits}\n"))["looks"]
-    assert looks[0][0]["throttled"] == said  # type: ignore[index]
+    assert looks[0][0]["throttled"] == said
 
 
 @pytest.mark.parametrize("text", ["init 9\n", "driver 580.95.05\ncuda 13000\n"])
@@ -113,7 +114,7 @@ def test_a_point_says_what_its_gpus_did_and_the_run_which_they_are(bench: Bench,
     folder = bench.folder / "run"
     words = ("--url", server.url, "--dir", str(folder), *QUICK, "--concurrency", "2", "--warmup", "0")
     size = ("--input-len", "16", "--output-len", "32", "--requests-per-concurrency", "1")
-    done = bench.run(*words, *size, **shim(library, bench.folder))
+    done = bench.run(*words, *size, timeout_s=60, **shim(library, bench.folder))
     assert done.returncode == 0, done.stderr
     found = store.load(folder)
     print_ = found.run.fingerprint

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsv4_launch.bench.results import Planned, load_json
+from dsv4_launch.bench.results import MEASURE_AGAIN, Planned, load_json
 from dsv4_launch.errors import InputError
 
 _MOST = 2**53
@@ -75,7 +75,7 @@ class Point:
 
 def read_point(planned: Planned, text: str | bytes, where: str) -> Point:
     """The figures of one of vLLM's result files. Raises InputError: not whole, or not such a file."""
-    return point(planned, load_json(text, where), where)
+    return point(planned, load_json(text, where, MEASURE_AGAIN), where)
 
 
 def point(planned: Planned, data: Mapping[str, Any], where: str) -> Point:

@@ -21,6 +21,8 @@ from dsv4_launch.errors import InputError, Problem
 
 FORMAT: Final = 1
 MAX_BYTES: Final = 64 * 1024 * 1024
+# What to do about a point whose files are not whole.
+MEASURE_AGAIN: Final = "`dsv4 bench run --resume` measures a point again whose result is not whole."
 _MAX_PROBLEMS: Final = 10
 
 KEY_PATTERN: Final = r"^c\d{4,6}-r\d{1,3}$"
@@ -213,12 +215,12 @@ Document = TypeVar("Document", Run, Side)
 
 def parse_run(text: str | bytes, where: str) -> Run:
     """The run that `dump` wrote. Raises InputError: not whole, not a run, or of another version of the format."""
-    return _parse(Run, text, where)
+    return _parse(Run, text, where, "It was cut while it was copied, or changed by hand: take it from its origin.")
 
 
 def parse_side(text: str | bytes, where: str) -> Side:
     """The side file of a point. Raises InputError as `parse_run` does."""
-    return _parse(Side, text, where)
+    return _parse(Side, text, where, MEASURE_AGAIN)
 
 
 def dump(document: Run | Side) -> str:
@@ -238,23 +240,22 @@ def schema() -> dict[str, Any]:
     }
 
 
-def load_json(text: str | bytes, where: str) -> dict[str, Any]:
-    """A JSON object. Raises InputError that says where it breaks off."""
+def load_json(text: str | bytes, where: str, fix: str = "") -> dict[str, Any]:
+    """A JSON object. Raises InputError that says where it breaks off; ``fix``: what to do then."""
     if len(text) > MAX_BYTES:
         raise InputError(f"{len(text)} bytes are more than any result of a point has.", where=where, code="bench-json")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         what = "It is empty" if not text.strip() else f"It is not whole JSON: {error}"
-        fix = "`dsv4 bench run --resume` measures a point again whose result is not whole."
         raise InputError(f"{what}.", where=where, fix=fix, code="bench-json") from None
     if not isinstance(data, dict):
         raise InputError("It holds no JSON object.", where=where, code="bench-json")
     return data
 
 
-def _parse(model: type[Document], text: str | bytes, where: str) -> Document:
-    data = load_json(text, where)
+def _parse(model: type[Document], text: str | bytes, where: str, fix: str) -> Document:
+    data = load_json(text, where, fix)
     version = data.get("version")
     if version != FORMAT:
         said = "does not say its version" if version is None else f"is of version {str(version)[:20]}"

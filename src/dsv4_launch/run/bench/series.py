@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from dsv4_launch.bench import tool_files
@@ -16,17 +18,24 @@ _MAX_FILES = 1000
 
 
 def load_all(paths: Iterable[str]) -> tuple[Series, ...]:
-    """The series of every path, in order, with labels of their own. Raises InputError with all that cannot be read."""
-    found: list[Series] = []
+    """The series of every path, in order, with labels of their own. Raises InputError with all that cannot be read.
+
+    Runs of one deployment have one name: their folders tell them apart.
+    """
+    found: list[tuple[Series, str]] = []
     problems: list[Problem] = []
-    for path in paths:
+    for path in map(Path, paths):
         try:
-            found += load(Path(path))
+            found += [(one, path.resolve().name) for one in load(path)]
         except InputError as error:
             problems += error.problems
     if problems:
         raise InputError(*problems)
-    return with_own_labels(found)
+    often = Counter(one.label for one, _ in found)
+    return with_own_labels(
+        replace(one, label=f"{one.label} ({folder})") if often[one.label] > 1 and one.label != folder else one
+        for one, folder in found
+    )
 
 
 def load(path: Path) -> tuple[Series, ...]:

@@ -8,6 +8,7 @@ import pytest
 from dsv4_launch.bench.results import Planned, Side
 from dsv4_launch.errors import HostError, InputError
 from dsv4_launch.run.bench import store
+from dsv4_launch.run.bench.series import load_all
 
 RECORDED = Path(__file__).parents[3] / "recorded" / "bench"
 
@@ -82,3 +83,20 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HostError, match="cannot be written"), store.locked(tmp_path / "file"):
         pass
+
+
+def test_runs_of_one_deployment_are_told_apart_by_their_folders() -> None:
+    names = [str(RECORDED / name) for name in ("a", "b", "a")]
+    assert [one.label for one in load_all(names)] == ["flash-b200 (a)", "flash-b200 (b)", "flash-b200 (a) #2"]
+    assert [one.label for one in load_all(names[:1])] == ["flash-b200"]
+
+
+@pytest.mark.parametrize(("file", "measured_again"), [("points/c0004-r1.json", True), ("run.json", False)])
+def test_only_a_point_is_mended_by_measuring_again(folder: Path, file: str, measured_again: bool) -> None:
+    (folder / file).write_text((folder / file).read_text()[:80])
+    try:
+        (problem,) = store.load(folder).problems
+    except InputError as error:
+        (problem,) = error.problems
+    assert ("--resume" in problem.fix) == measured_again
+    assert problem.fix
