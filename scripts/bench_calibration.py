@@ -90,6 +90,7 @@ def measure(options: argparse.Namespace, concurrency: int) -> dict[str, object]:
         "why": side.client.why,
         "ttft_median_ms": round(ttft, 2),
         "ttft_mean_ms": round(point.ttft.mean or 0, 2),
+        "ttft_p95_ms": round(point.ttft.p95 or 0, 2),
         "itl_median_ms": round(itl, 3),
         "itl_mean_ms": round(mean, 3),
         "ttft_right": abs(ttft - options.ttft_ms) <= allowed,

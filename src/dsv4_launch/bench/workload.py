@@ -80,11 +80,14 @@ def parse_concurrencies(text: str) -> tuple[int, ...]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         first, dots, last = part.partition("..")
         ends = [end.strip() for end in ((first, last) if dots else (first,))]
-        if not all(end.isascii() and end.isdigit() and len(end) <= 6 for end in ends):
-            raise UsageError(f"--concurrency {text}: {part} is no number.", fix="As in 1,8,64 or 1..1024.")
-        low, high = int(ends[0]), int(ends[-1])
-        if dots and not 1 <= low <= high:
-            raise UsageError(f"--concurrency {text}: {part} goes from nowhere to nowhere.", fix="As in 1..1024.")
+        if not all(end.isascii() and end.isdigit() for end in ends):
+            what = "range" if dots else "number"
+            raise UsageError(f"--concurrency {text}: {part} is no {what}.", fix="As in 1,8,64 or 1..1024.")
+        # Longer numbers than this are out of bounds anyway, and Python refuses to read very long ones.
+        low, high = (int(end) if len(end) < 10 else MAX_CONCURRENCY + 1 for end in (ends[0], ends[-1]))
+        check_concurrencies((low, high))
+        if low > high:
+            raise UsageError(f"--concurrency {text}: {part} begins above its end.", fix=f"As in {high}..{low}.")
         numbers += _doubling(low, high) if dots else [low]
     return check_concurrencies(numbers)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dsv4_launch.run.service import Seen
 
 DEFAULT = "flash-b200"
+NO_SERVER = "Is it up, and is this the address at which it listens, without /v1?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def find(name: str | None, url: str | None, model: str | None, key_env: str | No
     base_url = checked_url(url) if url is not None else (seen.base_url if seen else "")
     config: Mapping[str, Any] = seen.config if seen else {}
     key = key_value(key_env or str((config.get("server") or {}).get("api_key_env") or ""))
-    served, root = _models(base_url, key)
+    served, root = _models(base_url, key, "`dsv4 status` says whether it is up." if url is None else NO_SERVER)
     if model is not None and model not in served:
         meant = nearest(model, served)
         fix = f"Did you mean {meant}?" if meant else f"It serves {listed(served)}."
@@ -155,7 +156,7 @@ def _deployment(name: str, target: str | None) -> tuple[Seen, Plan | None]:
         ) from None
 
 
-def _models(base_url: str, key: str) -> tuple[tuple[str, ...], str]:
+def _models(base_url: str, key: str, silent: str) -> tuple[tuple[str, ...], str]:
     import json
 
     from dsv4_launch.run.bench.fingerprint import get
@@ -168,7 +169,7 @@ def _models(base_url: str, key: str) -> tuple[tuple[str, ...], str]:
         raise ServerError(
             f"The server cannot be measured: {answer.detail or 'it serves no model'}.",
             where=base_url,
-            fix="`dsv4 status` says whether it is up.",
+            fix=silent,
             code="bench-silent",
         )
     try:

@@ -122,7 +122,7 @@ def _judge(doc: Tune, candidate: Candidate) -> Candidate:
         if problem is not None:
             raise ImpossibleError(problem)
     except (InputError, ImpossibleError) as error:
-        why = error.problems[0].message
+        why = f"{error.problems[0].message} {error.problems[0].fix}".strip()
         show.note(f"{candidate.key} {_label(candidate)}: skipped: {show.clean(why)}")
         return candidate.model_copy(update={"state": "skipped", "why": why})
     free = found.available_kv_gib if found is not None else None

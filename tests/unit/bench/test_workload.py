@@ -66,3 +66,19 @@ def test_what_is_no_concurrency_is_refused(text: str) -> None:
 def test_a_point_of_ten_million_requests_is_refused() -> None:
     with pytest.raises(UsageError, match="would send"):
         plan_points(Workload(requests_per_concurrency=2000), Method(), (65_536,))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("8..1", "begins above its end"),
+        ("1..99999999", "from 1 to"),
+        ("9" * 5000, "from 1 to"),
+        ("0..4", "from 1 to"),
+        ("1..", "no range"),
+        ("many", "no number"),
+    ],
+)
+def test_why_a_concurrency_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse_concurrencies(text)
