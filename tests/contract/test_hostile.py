@@ -4,6 +4,7 @@ the memory, whichever command shows it."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import subprocess
@@ -24,6 +25,7 @@ from dsv4_launch.run.history.entries import Entry
 from dsv4_launch.run.progress import LiveProgress, Now, PlainProgress
 from dsv4_launch.run.service import Seen
 from dsv4_launch.run.smoke import suite
+from dsv4_launch.run.watch import lock as watch_lock
 from unit.bench import runs
 
 # Set the title, clear the screen, colour by a C1 code, rich's markup, backspace, DEL.
@@ -82,6 +84,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DSV4_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(drivers, "driver_of", lambda _: HostileDriver())
     monkeypatch.setattr(drivers, "_drivers", lambda _: iter([HostileDriver()]))
+    monkeypatch.setattr(watch_lock, "_address", lambda *_: f"\0dsv4-test-{os.getpid()}")  # other tests watch an x too
     entry = Entry(1, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, {})
     monkeypatch.setattr(histories, "read", lambda *_: ([("x", entry)], []))
     monkeypatch.setattr(suite, "smoke_test", smoked)
