@@ -163,10 +163,10 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant, or None."""
-    folded = {n.lower().replace("-", "_"): n for n in names}
-    found = difflib.get_close_matches(name.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
+def nearest(name: str, names: Iterable[str], prefix: str = "") -> str | None:
+    """The name that was probably meant, or None. A ``prefix`` that all of them begin with is not compared."""
+    folded = {n.removeprefix(prefix).lower().replace("-", "_"): n for n in names}
+    found = difflib.get_close_matches(name.removeprefix(prefix).lower().replace("-", "_"), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else None
 
 

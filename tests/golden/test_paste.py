@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from dsv4_launch.cli.configs import load_config
+from dsv4_launch.cli.repairing import repaired
+from dsv4_launch.convert.lint import lint
 from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.targets import render, shell
+from pasted import PAGE
 
 # The documented vLLM arguments (Vultr inference cookbook, DeepSeek V4 Flash), with the JSON quoted once.
 DOCUMENTED = """
@@ -97,6 +100,34 @@ def test_gpus_and_hostile_values_arrive_as_they_are(paste):
     argv = paste(shell.multiline(render(resolve(config))))
     assert argv[argv.index("--gpus") + 1] == '"device=4,5,6,7"'
     assert f"A={hostile}" in argv
+
+
+def test_a_reader_that_leaves_is_no_bug_of_ours_and_no_success(tmp_path):
+    """`dsv4 plan --explain | true`: what was not said was not judged either, and Python has nothing to complain of."""
+    dsv4 = Path(sys.executable).with_name("dsv4")
+    for arguments in (["schema"], ["validate", "flash-b200", "--output", "json"]):  # larger than a buffer, and smaller
+        read, write = os.pipe()
+        os.close(read)
+        ran = subprocess.run([dsv4, *arguments], stdout=write, stderr=subprocess.PIPE, check=False, cwd=tmp_path)
+        os.close(write)
+        assert ran.returncode == 141
+        assert b"Broken" not in ran.stderr
+        assert b"Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("program", ["bash", "sh"])
+def test_the_documented_page_repaired_is_read_by_a_shell_as_one_command(program, tmp_path):
+    """As published the page is many commands; repaired, `bash -n` has no complaint and nothing runs behind it."""
+    (verdict,) = lint(PAGE)
+    command = repaired(verdict, PAGE)
+    checked = subprocess.run([program, "-n"], input=command, text=True, capture_output=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    # With docker as a function that counts, it is one command with the page's own words.
+    counted = f"docker() {{ printf '%s\\n' \"$#\"; }}\n{command}\n"
+    ran = subprocess.run([program], input=counted, text=True, capture_output=True, check=True, cwd=tmp_path)
+    assert len(ran.stdout.splitlines()) == 1
+    assert int(ran.stdout) > 40
+    assert ran.stderr == ""
 
 
 def test_the_command_is_executable_as_printed(paste, tmp_path):

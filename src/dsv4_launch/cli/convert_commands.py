@@ -52,7 +52,8 @@ def lint(
     Reads `docker run`, `vllm serve`, compose files, Kubernetes manifests, Dockerfiles, and tables of vLLM options.
 
     A line of --batch is {"id", "text" or "argv" (as after `vllm serve`), "vllm", "gpu"}; its answer is
-    {"id", "ok", "errors", "warnings", "advisories"}. vllm and gpu may be left out.
+    {"id", "ok", "errors", "warnings", "advisories"}. vllm and gpu may be left out. The answers are these lines of JSON
+    with --output json too, not one envelope.
 
     Exit 0: no error. 3: docker or vLLM would refuse it, or it cannot work; or no launch is found.
 
@@ -107,8 +108,8 @@ def import_(
     if output is options.Output.json:
         show.envelope("import", 0, {"config": config, "notes": notes, "problems": problems})
         return 0
-    for note in notes:
-        show.note(show.clean(f"{note.kind}: {note.text}"))
+    for said in dict.fromkeys(f"{note.kind}: {note.text}" for note in notes):  # -it is two options with one note
+        show.note(show.clean(said))
     for problem in problems:
         show.note(f"warning: the config is not valid as it is: {problem}")
     if out is None:

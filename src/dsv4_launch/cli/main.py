@@ -34,6 +34,9 @@ from dsv4_launch.cli import (
 from dsv4_launch.cli.narrow import narrow
 from dsv4_launch.errors import BUG_EXIT_CODE, Dsv4Error, Problem
 
+# 128 and SIGPIPE, as a shell shows it of other programs.
+_READER_LEFT = 141
+
 app = typer.Typer(
     name="dsv4",
     help="Put DeepSeek-V4-Flash into production with vLLM: one typed config in, a healthy endpoint out.",
@@ -83,7 +86,12 @@ def _root(
 
 def run() -> None:
     """Entry point: run the command line and exit with its code."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _reader_left()
+    sys.exit(code)
 
 
 def main(arguments: list[str]) -> int:
@@ -93,12 +101,20 @@ def main(arguments: list[str]) -> int:
         result = program(arguments, prog_name="dsv4", standalone_mode=False)
     except Dsv4Error as error:
         return _failed(error.problems, error.exit_code, arguments)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader left; Python would complain on exit
-        return 0
+    except SystemExit as ended:
+        # typer ends a command at a broken pipe with exit 1, which means a bug here.
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return _reader_left()
     except Exception as error:
         return _typer_failed(error, arguments) if hasattr(error, "format_message") else _bug(error, arguments)
     return result if isinstance(result, int) else 0
+
+
+def _reader_left() -> int:
+    """What a shell says of a program whose reader left (``| head``): never 0, since a gate may not have been judged."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would complain on exit
+    return _READER_LEFT
 
 
 def _failed(problems: tuple[Problem, ...], exit_code: int, arguments: list[str]) -> int:

@@ -158,7 +158,7 @@ def environment_findings(launch: Launch, imported: Imported) -> Iterator[Finding
     known = flag_table(imported.engine.release.table).env
     unknown = [v for v in launch.variables if v.name.startswith("VLLM_") and v.name not in known]
     for n, variable in enumerate(unknown):
-        meant = nearest(variable.name, known) if n < 10 and len(variable.name) < 100 else None
+        meant = nearest(variable.name, known, "VLLM_") if n < 10 and len(variable.name) < 100 else None
         said = f"vLLM {imported.engine.release.table} reads no variable {variable.name}"
         said += f"; did you mean {meant}?" if meant else ""
         yield found_fault(Fault("unknown-variable", *variable.span, said))

@@ -44,7 +44,7 @@ def _problem(name: str, table: FlagTable, where: str) -> Problem:
             where,
             "Leave it out, or choose a release that reads it.",
         )
-    meant = nearest(name, table.env)
+    meant = nearest(name, table.env, _PREFIX)
     return Problem(
         "variable-unknown",
         f"vLLM reads no variable {name}.",

@@ -72,11 +72,34 @@ def test_batch_gives_a_line_a_command_whatever_it_holds(capsys, tmp_path: Path):
     assert {"D58", "D30"} <= {a["code"] for a in answers[0]["advisories"]}
 
 
+def test_an_answer_of_batch_is_one_line_for_every_reader_and_a_line_may_hold_the_largest_text(capsys, tmp_path: Path):
+    """U+2028 ends a line for some readers; escaped, a text of the largest size is six times as long."""
+    separators = "vllm serve deepseek-ai/DeepSeek-V4-Flash --block-size '\u2028\u2029\x85'"
+    escaped = "".join(f"\\u{ord(c):04x}" for c in "vllm serve m --x " + "x" * 350_000)
+    file = tmp_path / "c.jsonl"
+    file.write_text(json.dumps({"id": "\u2028", "text": separators}) + f'\n{{"id": 2, "text": "{escaped}"}}\n')
+    assert file.stat().st_size > 2_000_000
+    code, out, _ = run(capsys, "lint", "--batch", str(file), "--vllm", "0.28.0")
+    first, second = map(json.loads, out.splitlines())
+    assert (code, first["id"], second["id"]) == (3, "\u2028", 2)
+    assert first["errors"]
+    assert "unknown-option" in {error["code"] for error in second["errors"]}
+
+
+def test_the_answers_of_batch_are_lines_with_output_json_too(capsys, tmp_path: Path):
+    file = tmp_path / "c.jsonl"
+    file.write_text(json.dumps({"id": 1, "text": SOUND}) + "\n")
+    plain = run(capsys, "lint", "--batch", str(file))
+    assert run(capsys, "lint", "--batch", str(file), "--output", "json") == plain
+    assert json.loads(plain[1])["id"] == 1
+
+
 def test_import_writes_a_config_that_validates(capsys, tmp_path: Path):
     out = tmp_path / "mine.yaml"
     code, said, notes = run(capsys, "import", PAGE, "--gpu", "b200", "-o", str(out))
     assert (code, said) == (0, "")
     assert "lost: the value of HF_TOKEN" in notes
+    assert len(set(notes.splitlines())) == len(notes.splitlines())
     assert run(capsys, "validate", str(out))[0] == 0
 
 

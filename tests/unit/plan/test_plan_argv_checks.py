@@ -109,6 +109,11 @@ def test_what_vllm_refuses(line: str, code: str) -> None:
     assert codes(line) == [code]
 
 
+@pytest.mark.parametrize("said", ["{}", "[]"])
+def test_no_multimodal_adapters_are_fine_for_a_model_that_reads_text(said: str) -> None:
+    assert codes(f"--default-mm-loras {said}") == []
+
+
 def test_releases_differ() -> None:
     assert codes("-pp 2", "0.20.2") == ["pipeline-needs-0.21"]
     assert codes("-pp 2", "0.21.0") == []

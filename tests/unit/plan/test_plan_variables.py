@@ -26,6 +26,15 @@ def test_a_variable_that_no_release_reads_is_refused_with_the_nearest():
     assert "VLLM_ENGINE_READY_TIMEOUT_S" in problem.fix
 
 
+def test_the_nearest_variable_is_near_without_the_prefix_that_all_have():
+    with pytest.raises(InputError) as caught:
+        words(name="VLLM_FOO")
+    assert "Did you mean" not in caught.value.problems[0].fix
+    with pytest.raises(InputError) as caught:
+        words(name="VLLM_PROT")
+    assert caught.value.problems[0].fix == "Did you mean VLLM_PORT?"
+
+
 def test_a_variable_of_other_releases_is_told_with_those():
     with pytest.raises(ImpossibleError) as caught:
         words("vllm='0.20.0'", name="VLLM_BUILD_COMMIT")
