@@ -252,3 +252,16 @@ def test_a_record_of_before_the_newer_facts_is_read_and_they_are_unknown() -> No
     assert facts.gpus is not None
     assert facts.gpus[0].row_remap is None
     assert facts.why("gpus.0.row_remap") == "these facts do not say"
+
+
+def test_facts_that_contradict_each_other_are_refused_with_their_path() -> None:
+    data = json.loads(document())
+    data["gpus"].append(data["gpus"][0])
+    data["hub"]["snapshots"]["a/b"] = {"size_bytes": 3, "complete": True, "missing": ["x"]}
+    with pytest.raises(InputError) as caught:
+        HostFacts.from_json(json.dumps(data), "f.json")
+    assert wheres(caught.value) == ["f.json: gpus", "f.json: hub.snapshots.a/b"]
+    assert [problem.message for problem in caught.value.problems] == [
+        "Wrong value: two GPUs have index 0.",
+        "Wrong value: a snapshot that is complete misses nothing.",
+    ]

@@ -47,6 +47,13 @@ class Context:
             raise Unknown(f"{path} is not known ({self.facts.why(path)})")
         return value
 
+    def room(self, free: int | None, total: int | None, path: str, unit: str) -> int:
+        """How much is free of what there is. Raises Unknown where it was not read, or cannot be."""
+        free = self.known(free, path)
+        if total is not None and (free > total or not total):
+            raise Unknown(f"{path} is said to be {free} {unit} of {total}, which cannot be")
+        return free
+
     def variable(self, name: str) -> str:
         """What the plan sets an environment variable of the server to; "" when it does not."""
         values = [v.value for v in self.plan.environment if v.name == name and isinstance(v.value, str)]

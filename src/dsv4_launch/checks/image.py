@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dsv4_launch.catalog.thresholds import text
-from dsv4_launch.checks.base import Context, Finding, check, numbers, on_docker
+from dsv4_launch.checks.base import Context, Finding, Unknown, check, numbers, on_docker
 from dsv4_launch.checks.container import engine_of
 from dsv4_launch.plan.types import Plan
 
@@ -69,6 +69,8 @@ def toolkit_safe(context: Context) -> Finding | None:
     """The NVIDIA container toolkit is recent enough not to let a container take over the host (CVE-2025-23266)."""
     version = context.known(engine_of(context).toolkit_version, "docker.toolkit_version")
     safe = text("safe_toolkit")
+    if version and not numbers(version):
+        raise Unknown(f"{version[:80]!r} is no version of the container toolkit")
     if not version or numbers(version) >= numbers(safe):
         return None
     found = f"NVIDIA Container Toolkit {version} lets a container take over the host (CVE-2025-23266)"

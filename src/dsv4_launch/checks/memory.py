@@ -3,7 +3,7 @@
 import re
 
 from dsv4_launch.catalog.thresholds import number
-from dsv4_launch.checks.base import Context, Finding, Unknown, check, on_gpus
+from dsv4_launch.checks.base import Context, Finding, check, on_gpus
 from dsv4_launch.checks.container import ours_runs
 from dsv4_launch.plan.types import Plan
 
@@ -22,9 +22,7 @@ def gpu_memory_free(context: Context) -> Finding | None:
     share = context.plan.gpus.memory_utilization
     for gpu in context.used_gpus:
         total = context.known(gpu.memory_total_mib, f"gpus.{gpu.index}.memory_total_mib")
-        free = context.known(gpu.memory_free_mib, f"gpus.{gpu.index}.memory_free_mib")
-        if free > total:
-            raise Unknown(f"GPU {gpu.index} is said to have {free} MiB free of {total}, which cannot be")
+        free = context.room(gpu.memory_free_mib, total, f"gpus.{gpu.index}.memory_free_mib", "MiB")
         if free < share * total:
             has = f"GPU {gpu.index} has {free / 1024:.1f} of {total / 1024:.1f} GiB free"
             needs = f"vLLM takes {share * total / 1024:.1f} (gpu_memory_utilization {share:g})"
@@ -56,7 +54,8 @@ def host_memory(context: Context) -> Finding | None:
     """The host has enough memory for the server's processes."""
     need = _ram(context.plan)
     system = context.known(context.facts.system, "system")
-    has = context.known(system.memory_available_bytes, "system.memory_available_bytes")
+    path = "system.memory_available_bytes"
+    has = context.room(system.memory_available_bytes, system.memory_total_bytes, path, "bytes")
     if has >= need:
         return None
     return Finding(

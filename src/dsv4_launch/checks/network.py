@@ -1,9 +1,11 @@
 """The address that the endpoint will be published on, and the way to the Hub when that was asked for."""
 
 from dsv4_launch.catalog.thresholds import number
-from dsv4_launch.checks.base import Context, Finding, NotAsked, check
+from dsv4_launch.checks.base import Context, Finding, NotAsked, Unknown, check
 from dsv4_launch.checks.storage import snapshot
 from dsv4_launch.facts import Network
+
+_CENTURY_S = 100 * 366 * 86400
 
 
 @check("NET001", requires=("CTR005",))
@@ -41,6 +43,8 @@ def clock_right(context: Context) -> Finding | None:
     """This machine's clock agrees with the Hub's. Looked at only when asked (`dsv4 doctor --network`)."""
     network = asked(context)
     skew_s = context.known(network.skew_s, "network.skew_s")
+    if abs(skew_s) > _CENTURY_S:
+        raise Unknown(f"network.skew_s is said to be {skew_s:g} s, which cannot be")
     if abs(skew_s) <= number("clock_skew_s"):
         return None
     way = "ahead" if skew_s > 0 else "behind"

@@ -21,7 +21,7 @@ _INDICES = re.compile(r"[0-9]{1,3}(,[0-9]{1,3})*")
 def is_free(plan: Plan, gpu: Gpu) -> bool:
     """Whether a GPU is of the plan's type, whole, sound, and nobody's: what is not known is not free."""
     total, free = gpu.memory_total_mib, gpu.memory_free_mib
-    room = total is not None and free is not None and plan.gpus.memory_utilization * total <= free <= total
+    room = total is not None and free is not None and 0 < total * plan.gpus.memory_utilization <= free <= total
     broken = gpu.row_remap is not None and gpu.row_remap.failed
     return gpu.name in plan.gpus.names and gpu.processes == () and room and not broken and gpu.mig_mode != "enabled"
 

@@ -21,7 +21,7 @@ def weights_fit(context: Context) -> Finding | None:
     missing = model.weight_bytes - (cached.size_bytes if cached is not None else 0)
     disks = context.known(context.facts.disks, "disks")
     disk = context.known(disks.get("weights"), "disks.weights")
-    if disk.free_bytes >= missing:
+    if context.room(disk.free_bytes, disk.total_bytes, "disks.weights.free_bytes", "bytes") >= missing:
         return None
     has = f"{disk.free_bytes / GB:.0f} GB are free at {disk.path}"
     fix = f"free some space, or point HF_HOME to a larger disk{_larger(context, missing)}"
@@ -39,7 +39,7 @@ def image_fits(context: Context) -> Finding | None:
     disks = context.known(context.facts.disks, "disks")
     disk = context.known(disks.get("docker"), "disks.docker")
     needed = number("image_gb") * GB
-    if disk.free_bytes >= needed:
+    if context.room(disk.free_bytes, disk.total_bytes, "disks.docker.free_bytes", "bytes") >= needed:
         return None
     has = f"{disk.free_bytes / GB:.0f} GB are free at {disk.path}"
     fix = "free some with `docker system df` and `docker image prune`, or move the engine's data-root"
@@ -81,7 +81,7 @@ def _network_type(context: Context, purpose: str) -> str | None:
 
 def _larger(context: Context, needed: int) -> str:
     """A hint at the local file system with the most space, where that is enough."""
-    mounts = [mount for mount in context.facts.mounts or () if mount.free_bytes >= needed]
+    mounts = [mount for mount in context.facts.mounts or () if needed <= mount.free_bytes <= mount.total_bytes]
     if not mounts:
         return ""
     best = max(mounts, key=lambda mount: mount.free_bytes)

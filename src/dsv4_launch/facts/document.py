@@ -8,7 +8,7 @@ its mapping. That difference keeps an unread fact from ever counting as a passed
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_core import from_json as parse_json
 from pydantic_core import to_json
 
@@ -49,6 +49,14 @@ class HostFacts(Part):
     variables: Mapping[str, bool] | None = None
     problems: Mapping[str, Text] = {}
     unread: tuple[Text, ...] = ()
+
+    @field_validator("gpus")
+    @classmethod
+    def _each_index_once(cls, gpus: tuple[Gpu, ...] | None) -> tuple[Gpu, ...] | None:
+        indices = [gpu.index for gpu in gpus or ()]
+        if len(set(indices)) < len(indices):
+            raise ValueError(f"two GPUs have index {next(i for i in indices if indices.count(i) > 1)}")
+        return gpus
 
     def why(self, path: str) -> str:
         """Why the fact at a dotted path is unknown: its own problem, else that of the nearest part around it."""
@@ -110,7 +118,12 @@ def _problem(item: Any, where: str) -> Problem:
         return Problem(
             "facts", f"Facts of schema {SCHEMA_VERSION} have no such key.", path, "Remove it or correct its name."
         )
-    return Problem("facts", f"Wrong value: {item['msg']}.", path, "Correct the file, or record the host again.")
+    return Problem(
+        "facts",
+        f"Wrong value: {item['msg'].removeprefix('Value error, ')}.",
+        path,
+        "Correct the file, or record the host again.",
+    )
 
 
 def _drop(data: Any, loc: tuple[str | int, ...]) -> None:

@@ -1,7 +1,9 @@
 """Facts about the machine: kernel, processor, memory, limits, file systems, ports, the Hub and the way to it."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from dsv4_launch.facts.parts import Count, Limit, Part, Text
 
@@ -82,6 +84,12 @@ class Snapshot(Part):
     size_bytes: Count
     complete: bool
     missing: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if self.complete and self.missing:
+            raise ValueError("a snapshot that is complete misses nothing")
+        return self
 
 
 class Hub(Part):

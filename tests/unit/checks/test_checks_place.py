@@ -129,7 +129,7 @@ def test_a_record_that_does_not_know_forbids_nothing_but_its_faults_do() -> None
 def test_a_record_that_lies_about_memory_passes_nothing() -> None:
     results = {r.code: r for r in examine(REFERENCE, good_host({"gpus.1.memory_free_mib": 999999}))}
     assert results["MEM001"].status == "not checked"
-    assert "999999 MiB free of 183359, which cannot be" in results["MEM001"].why
+    assert "999999 MiB of 183359, which cannot be" in results["MEM001"].why
 
 
 def test_what_was_not_asked_for_does_not_apply() -> None:

@@ -25,6 +25,25 @@ def result_of(code: str, plan: Plan, changes: dict[str, Any]) -> Result:
 
 
 @pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("MEM001", {"gpus.*.memory_free_mib": 10**9}),
+        ("MEM001", {"gpus.*.memory_free_mib": 0, "gpus.*.memory_total_mib": 0}),
+        ("MEM003", {"system.memory_available_bytes": 2**62, "system.memory_total_bytes": 1}),
+        ("DSK001", {"hub.snapshots": {REPO: None}, "disks.weights.free_bytes": 2**62}),
+        ("DSK002", {"docker.images": {REFERENCE.container.image: None}, "disks.docker.free_bytes": 2**62}),
+        ("CTR009", {"docker.toolkit_version": "banana"}),
+        ("NET003", {"network": {"endpoint": "https://x", "reachable": True, "skew_s": 1e308}}),
+    ],
+)
+def test_what_cannot_be_is_unknown_and_not_passed(code: str, changes: dict[str, Any]) -> None:
+    found = result_of(code, REFERENCE, changes)
+    assert (found.status, found.finding) == ("not checked", None)
+    assert "cannot be" in found.why or "is no version" in found.why
+    assert len(found.why) < 200
+
+
+@pytest.mark.parametrize(
     "name",
     ["NVIDIA GB200", "NVIDIA B300 SXM6 AC", "NVIDIA B200 MIG 3g.90gb", "NVIDIA H100 80GB HBM3", "nvidia b200", "B200"],
 )

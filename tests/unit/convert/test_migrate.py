@@ -14,9 +14,10 @@ from dsv4_launch.catalog.migrations import Migration, migrations
 from dsv4_launch.config.load import load
 from dsv4_launch.config.yaml_text import parse
 from dsv4_launch.convert.migrate import Migrated, migrate
-from dsv4_launch.convert.places import places
+from dsv4_launch.convert.places import has, places
 from dsv4_launch.errors import ImpossibleError, InputError, Problem
 from dsv4_launch.plan.resolve import examine_config, resolve
+from release_drift import Loss, losses
 
 BUILT_IN = {path.stem: path.read_text() for path in sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))}
 
@@ -151,6 +152,36 @@ def test_every_row_does_what_it_says(row: Migration, border: str, name: str, val
     assert left == []
     # Value by value: some rows are about a field that vLLM takes with others only.
     assert examine_config(load(found.text, "x.yaml"))[1] == []
+
+
+def farthest(loss: Loss) -> tuple[str, str]:
+    """The oldest release from which an option was there until it went, and the newest: all borders between."""
+    order = versions()
+    until = order[: order.index(loss.release)]
+    without = [n for n, version in enumerate(until) if not has(flag_table(version), loss.name)]
+    return until[without[-1] + 1 if without else 0], order[-1]
+
+
+@pytest.mark.parametrize("loss", [loss for loss in losses() if loss.kind == "gone"], ids=lambda loss: loss.name)
+def test_what_goes_is_moved_or_refused_at_its_line_over_all_releases_between(loss: Loss):
+    before, after = farthest(loss)
+    data = yaml.safe_load(config(before))
+    put(data, path_of(loss.name), SAMPLES.get(loss.name, "0" if loss.name.startswith("env.") else 1))
+    text = yaml.safe_dump(data, sort_keys=False)
+    line = f"x.yaml:{line_of(text, path_of(loss.name))}"
+    try:
+        found = migrate(text, "x.yaml", after)
+    except ImpossibleError as error:
+        assert [(problem.code, problem.where) for problem in error.problems] == [("gone", line)]
+        return
+    assert line in {change.where for change in found.changes}
+    left = {place.name for place in places(parse(found.text, "x")[0], flag_table(before))}
+    assert {name for name in left if not has(flag_table(after), name)} == set()
+
+
+def path_of(name: str) -> tuple[str, ...]:
+    table, _, field = name.rpartition(".")
+    return ("env", field) if table == "env" else ("engine", *TABLES.get(table, ()), field)
 
 
 def put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
