@@ -10,6 +10,9 @@ _LENGTHS = {"max_tokens", "max_completion_tokens", "max_output_tokens", "samplin
 # Routes that run the model and whose body the document does not describe, or not by a length.
 _KNOWN = {"/invocations", "/generative_scoring", "/inference/v1/generate"}
 
+# Routes that every vLLM server has, and every proxy in front of one passes.
+ALWAYS = ("/v1/chat/completions", "/v1/completions")
+
 
 def generating(document: Any) -> tuple[str, ...]:
     """The paths that a POST makes generate, sorted. Routes whose purpose is not known are left alone: they may act."""

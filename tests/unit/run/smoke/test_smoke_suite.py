@@ -231,6 +231,16 @@ def test_every_generating_route_must_want_the_key() -> None:
     assert load.judge_key({}).status == "not applicable"
 
 
+def test_behind_a_proxy_that_hides_the_document_the_known_routes_are_asked() -> None:
+    hiding = Fake()
+    hiding.document = lambda path: None  # type: ignore[method-assign]
+    found = outcomes(hiding)["key"]
+    assert (found.status, "document is hidden" in found.why) == ("pass", True)
+    hiding.statuses = {"/v1/completions": 400}
+    found = outcomes(hiding)["key"]
+    assert (found.status, "without the key /v1/completions can be used" in found.why) == ("fail", True)
+
+
 def test_an_answer_of_an_unknown_form_fails_one_check_only() -> None:
     class Odd(Fake):
         def chat(self, body: Mapping[str, Any]) -> Answer:
