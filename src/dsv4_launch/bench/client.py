@@ -16,6 +16,8 @@ from dsv4_launch.bench.results import Planned, Slo, Workload
 
 # Without --detailed a point's result is kept in detail up to so many output tokens: about 30 bytes each.
 DETAILED_TOKENS: Final = 250_000
+# So far from the length that was asked for, a prompt is of another length: a chat template alone adds some tokens.
+INPUT_SHARE: Final = 0.1
 MAIN_STARTS: Final = "Starting main benchmark run"
 WARMING: Final = "Warming up with"
 PREPARING: Final = "Starting initial single prompt test run"
@@ -127,3 +129,15 @@ def short_outputs(workload: Workload, data: Mapping[str, Any]) -> int:
     if not (workload.ignore_eos and workload.output_len):
         return 0
     return max(0, int(data.get("completed", 0)) * workload.output_len - int(data.get("total_output_tokens", 0)))
+
+
+def other_input(workload: Workload, data: Mapping[str, Any]) -> float | None:
+    """Tokens of a prompt as the server counted them, where that is not what was asked for; None: it is, or unknown.
+
+    A chat template adds tokens, and the text of random tokens is not always encoded back into as many.
+    """
+    completed, tokens = int(data.get("completed") or 0), int(data.get("total_input_tokens") or 0)
+    if not (workload.dataset_format == "random" and workload.input_len and completed and tokens):
+        return None
+    mean = tokens / completed
+    return mean if abs(mean - workload.input_len) > INPUT_SHARE * workload.input_len else None

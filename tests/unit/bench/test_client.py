@@ -10,6 +10,7 @@ from dsv4_launch.bench.client import (
     bench_words,
     in_detail,
     last_words,
+    other_input,
     said_errors,
     short_outputs,
 )
@@ -100,3 +101,14 @@ def test_streams_that_broke_off_are_noticed_by_their_length() -> None:
     data = {"completed": 10, "total_output_tokens": 10_000}
     assert short_outputs(Workload(), data) == 240
     assert short_outputs(Workload(ignore_eos=False), data) == 0
+
+
+def test_prompts_of_another_length_than_asked_for_are_told() -> None:
+    """Ten prompts of 545 tokens where 64 were asked for: a template of one token a byte, on a tiny vocabulary."""
+    asked = Workload(input_len=64, output_len=32)
+    assert other_input(asked, {"completed": 10, "total_input_tokens": 5450}) == 545
+    assert other_input(asked, {"completed": 10, "total_input_tokens": 300}) == 30
+    assert other_input(asked, {"completed": 10, "total_input_tokens": 680}) is None
+    assert other_input(asked, {"completed": 0, "total_input_tokens": 0}) is None
+    own = asked.model_copy(update={"dataset_format": "custom"})
+    assert other_input(own, {"completed": 10, "total_input_tokens": 5450}) is None

@@ -222,6 +222,8 @@ def _notes(
     short = words.short_outputs(run.workload, raw)
     if short:
         notes.append(f"{short} output tokens are missing: streams that broke off were counted as completed.")
+    if (length := words.other_input(run.workload, raw)) is not None:
+        notes.append(f"A prompt had {length:.0f} tokens on average, not the {run.workload.input_len} asked for.")
     hits = server.prefix_hit_ratio if server else None
     if hits is not None and found is not None and hits > run.workload.prefix_ratio + 0.1:
         notes.append(f"{hits:.0%} of the prompt tokens came from the prefix cache.")
