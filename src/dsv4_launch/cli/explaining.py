@@ -62,7 +62,7 @@ def _limits() -> list[Explanation]:
         Explanation(
             one.id,
             "limit",
-            "of the model on vLLM",
+            "a limit of the model on vLLM",
             one.says,
             told(one.codes),
             f"vLLM {one.vllm}" if one.vllm else "every release",

@@ -12,6 +12,8 @@ from dsv4_launch.config.yaml_text import Path, parse
 from dsv4_launch.convert.places import Place
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*\S")  # on a line that holds at most a key
+# In a table of one setting whose value a migration takes: no text of ours there has a blank and a # in it.
+_INSIDE = re.compile(r"(?:^|(?<=[\s,{]))#.*\S")
 
 
 def place_of(target: str, place: Place) -> Path:
@@ -35,8 +37,12 @@ def move(text: str, file: str, place: Place, new: Mapping[Path, Any]) -> tuple[s
     if beside is not None:
         text = _renamed(text, file, place.path, str(beside[-1]))
         return edit(text, wanted.items(), file), wanted
-    comment = _comment(text, file, place.path)
     top = emptied(data, place.path)
+    beside = next((path for path in wanted if path[:-1] == top[:-1]), None)
+    if beside is not None and _node(text, file, top).value.flow_style:
+        text = _renamed(_opened(text, file, top), file, top, str(beside[-1]))
+        return edit(text, wanted.items(), file), wanted
+    comment = _comment(text, file, place.path)
     text = edit(_lifted(text, file, top, place.path), [*wanted.items(), (top, REMOVED)], file)
     if comment and len(wanted) == 1:
         text = _with_comment(text, file, next(iter(wanted)), comment)
@@ -96,6 +102,19 @@ def _lifted(text: str, file: str, top: Path, path: Path) -> str:
     comments = [found[0] for line in text[start:end].splitlines() if (found := _COMMENT.search(line))]
     newline = "\r\n" if "\r\n" in text else "\n"
     return text[:start] + "".join(f"{margin}{comment}{newline}" for comment in comments) + text[start:]
+
+
+def _opened(text: str, file: str, top: Path) -> str:
+    """The text with the comments inside a table in braces above it: the braces are to go."""
+    spot = _node(text, file, top)
+    inside = text[spot.value.start_mark.index : spot.value.end_mark.index]
+    found = [match[0] for line in inside.splitlines() if (match := _INSIDE.search(line))]
+    if spot.holder.flow_style or not found:
+        return text
+    start = text.rfind("\n", 0, spot.start) + 1
+    newline = "\r\n" if "\r\n" in text else "\n"
+    margin = text[start : spot.start]
+    return text[:start] + "".join(f"{margin}{comment}{newline}" for comment in found) + text[start:]
 
 
 def _with_comment(text: str, file: str, path: Path, comment: str) -> str:

@@ -262,6 +262,15 @@ def test_a_rename_keeps_its_line_and_comment():
     assert engine_of(back)["enable_mamba_fine_grained_prefix_cache"] is False
 
 
+def test_a_table_in_braces_that_becomes_one_setting_keeps_its_line_and_comment():
+    text = config("0.20.0", "  attention_config: {use_fp4_indexer_cache: true}  # half the bytes\n  seed: 1\n")
+    found = migrate(text, "x.yaml", "0.33.0")
+    assert "  indexer_cache_dtype: fp4  # half the bytes\n  seed: 1\n" in found.text
+    assert comments(found.text) == comments(text)
+    text = text.replace("cache: true}", "cache: true,  # on\n    }")
+    assert comments(migrate(text, "x.yaml", "0.33.0").text) == ["# on", "# half the bytes"]
+
+
 def test_a_variable_becomes_an_option_and_again_a_variable():
     text = config("0.28.0", rest='env:\n  VLLM_PREFIX_CACHE_RETENTION_INTERVAL: "4096"\n')
     found = migrate(text, "x.yaml", "0.30.0")
