@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ _LONGEST_LINE = 7_000_000
 def lint_text(argument: str, vllm: str | None, gpu: str | None, *, as_json: bool) -> int:
     """Lint what the argument names and print it; 3 when anything is an error."""
     text, name = read_text(argument)
-    verdicts = lint(text, vllm, gpu)
+    try:
+        verdicts = lint(text, vllm, gpu)
+    except InputError as error:
+        raise InputError(*(replace(p, where=name) if p.where == "text" else p for p in error.problems)) from None
     places = Places(text)
     exit_code = 3 if any(verdict.errors for verdict in verdicts) else 0
     if as_json:

@@ -135,6 +135,15 @@ def test_a_megabyte_of_anything_is_answered_in_time(capsys, tmp_path: Path, piec
         assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize("command", ["lint", "import"])
+def test_a_file_without_a_launch_is_named(capsys, tmp_path: Path, command: str):
+    file = tmp_path / "notes.txt"
+    file.write_text("hello world")
+    code, out, said = run(capsys, command, str(file))
+    assert (code, out) == (3, "")
+    assert f"--> {file}\n" in said
+
+
 def test_more_than_a_megabyte_is_refused(capsys, tmp_path: Path):
     file = tmp_path / "big"
     file.write_bytes(b"x" * 1_000_001)

@@ -20,6 +20,8 @@ from dsv4_launch.plan.types import Plan
 from dsv4_launch.targets import render, shell
 
 VERSIONS = ("0.20.0", "0.22.1", "0.25.1", "0.28.0", "0.30.0", "0.33.0")
+# How many releases are too old for what a config asks: a checkpoint, a layout.
+TOO_OLD = {"flash-0731-b200": 8, "flash-b200-dp8": 8, "flash-nvfp4-b200": 4}
 CONFIG_LABEL = re.compile(r"--label (?:'dsv4\.config=[^\n]*?\}'|dsv4\.config=\S+)(?: \\\n  | )")
 
 
@@ -46,7 +48,7 @@ def test_every_built_in_on_every_release_comes_back(name: str, target: str):
             bare = CONFIG_LABEL.sub("", text)
             assert ("dsv4.config" in text) == (bare != text) == (target == "docker")
             assert CONFIG_LABEL.sub("", form(render(imported_again(plan, bare)))) == bare
-    assert seen
+    assert seen == len(versions()) - TOO_OLD.get(name, 0)
 
 
 word = st.from_regex(r"[A-Za-z0-9_./:@%+,-]{1,12}", fullmatch=True)
