@@ -26,7 +26,7 @@ from dsv4_launch.run.history import docker as history_docker
 from dsv4_launch.run.history import native as history_native
 from dsv4_launch.run.docker import service as docker_service
 from dsv4_launch.run.native import service as native_service
-from dsv4_launch.host import docker, endpoint, looking
+from dsv4_launch.host import docker, docker_address, looking
 import docker as package
 package.from_env
 from dsv4_launch.config import load
