@@ -95,7 +95,7 @@ def test_attach_follows_the_log_and_ctrl_c_leaves_the_container_alone(node: Node
     serving = node.start("serve", config, "--attach")
     assert serving.stdout
     assert serving.stderr
-    until(lambda: "Following the log" in serving.stderr.readline(), "the log is followed")
+    until(lambda: "following its log" in serving.stderr.readline(), "the log is followed")
     completion(url_of(config), "tiny")
     until(lambda: "POST /v1/chat/completions" in serving.stdout.readline(), "the request in the log")
     serving.send_signal(signal.SIGINT)
