@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.native_box import Box, boxes, make_home, real_home
+
+from e2e.conftest import until
 
 CONFIG = Path(__file__).parents[2] / "configs/rehearsal-cpu.yaml"
 OUT_OF_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
@@ -69,23 +73,60 @@ def test_what_is_not_there_is_said(box: Box) -> None:
     assert "neither a log file nor a deployment nobody" in done.stderr
 
 
+REAL = {
+    # As the stages of a start come: the command line, the port, the model, its weights, the memory.
+    "an argument of another release": (("vllm=0.20.0", "engine.calculate_kv_scales=true"), "D83"),
+    "a parser that is none": (("engine.tool_call_parser=deepseek_v9",), "D81"),
+    "a port in use": ((), "D82"),
+    "no model": (("model={path: /nowhere/at/all, variant: flash}",), "D76"),
+    "a context longer than the model's": (("engine.max_model_len=500000",), "D79"),
+    "weights that are cut off": (("model={path: TORN, variant: flash}",), "D75"),
+    "a context too long for the memory": (
+        ("model={path: DEEP, variant: flash}", "engine.max_model_len=131072", "engine.load_format=dummy"),
+        "D22",
+    ),
+    "killed": ((), "D72"),
+}
+
+
 @pytest.mark.vllm
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("override", "advisory"),
-    [
-        ("engine.tool_call_parser=deepseek_v9", "D81"),
-        ("model={path: /nowhere/at/all, variant: flash}", "D76"),
-    ],
-)
-def test_real_vllm_dies_and_is_explained(tmp_path: Path, override: str, advisory: str) -> None:
-    for box in boxes(tmp_path, real_home()):
+@pytest.mark.parametrize("case", REAL)
+def test_real_vllm_dies_and_is_explained(case: str, tmp_path: Path) -> None:
+    overrides, advisory = REAL[case]
+    home = real_home()
+    folders = {"TORN": tmp_path / "torn", "DEEP": tmp_path / "deep"}
+    for folder in folders.values():
+        shutil.copytree(home / "model", folder)
+    os.truncate(folders["TORN"] / "model.safetensors", 300_000)
+    deep = json.loads((folders["DEEP"] / "config.json").read_text())
+    # 1 GiB of KV cache holds 16,384 tokens of it.
+    deep |= {"num_hidden_layers": 32, "head_dim": 256, "max_position_embeddings": 1_048_576}
+    (folders["DEEP"] / "config.json").write_text(json.dumps(deep))
+    for box in boxes(tmp_path, home):
         box.name = "rehearsal-cpu"
-        words = ("serve", str(CONFIG), "--target", "native", "--set", f"server.port={box.port}", "--set", override)
-        skips = ("--skip", "MDL*=a test", "--skip", "DSK*=a test")
-        died = box.dsv4(*words, *skips, timeout_s=200)
-        if died.returncode in (3, 4, 5):
-            pytest.skip(f"refused before the start: {died.stderr.strip()[:200]}")
-        assert died.returncode == 7, died.stderr
-        assert f"[{advisory}]" in died.stderr
+        words = ["serve", str(CONFIG), "--target", "native", "--set", f"server.port={box.port}"]
+        for override in overrides:
+            for name, folder in folders.items():
+                override = override.replace(name, str(folder))
+            words += ["--set", override]
+        for family in ("MDL", "DSK", "MEM", "NET", "ENG"):
+            words += ["--skip", f"{family}*=a test"]
+        with socket.socket() as other:
+            if case == "a port in use":
+                other.bind(("127.0.0.1", box.port))
+                other.listen()
+            serving = box.start(*words)
+            if case == "killed":
+                os.kill(server_of(box), signal.SIGKILL)
+            _, err = serving.communicate(timeout=200)
+        assert serving.returncode == 7, err
+        assert f"[{advisory}]" in err
         assert explained(box)[0] == advisory
+
+
+def server_of(box: Box) -> int:
+    """The process of vLLM itself, once it has said something."""
+    log = box.folder_of_service / "server.log"
+    until(lambda: log.exists() and b"vLLM" in log.read_bytes(), "vLLM starts", timeout_s=120)
+    return int(box.record()["server"]["pid"])  # type: ignore[index]

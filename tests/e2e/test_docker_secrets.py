@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 import urllib.error
@@ -82,6 +83,13 @@ def test_a_canary_token_appears_nowhere(node: Node) -> None:
             ("apply", config, "--dry-run", "--output", "json"),
             ("logs", name, "--last"),
             ("logs", name, "--last", "--output", "json"),
+            ("diagnose", name),
+            ("diagnose", name, "--output", "json"),
+            ("proxy", config),
+            ("unit", config),
+            ("cache", "ls", "--output", "json"),
+            ("doctor", config, "--bundle", node.folder / "bundle.tar.gz"),
+            ("smoke", name, "--junit", node.folder / "smoke.xml"),
         ):
             done = node.dsv4(*words, env=secrets)
             texts.append(done.stdout + done.stderr)
@@ -104,5 +112,9 @@ def test_a_canary_token_appears_nowhere(node: Node) -> None:
     passed = set(json.loads(body)["env_names"])
     assert {"VLLM_API_KEY", "MY_SECRET"} <= passed
     assert not {"MY_KEY", "MY_HF", "HF_TOKEN"} & passed, "the server needs no Hub token"
+    assert (node.folder / "smoke.xml").is_file()
+    bundle = gzip.decompress((node.folder / "bundle.tar.gz").read_bytes())
+    assert CANARY.encode() not in bundle
+    assert b"Application startup complete" in bundle, "the server's log is in it"
     for path in node.folder.rglob("*"):
         assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from tests.e2e.native_box import boxes, real_home
 
 MODEL = "deepseek-ai/DeepSeek-V4-Flash"
+# What vLLM 0.32.0 says of its start on the CPU, from the command line to the first token.
+STAGES = "launch launched arguments engine weights loaded warm-up api listening up first-token"
 CONFIG = Path(__file__).parents[2] / "configs/rehearsal-cpu.yaml"
 
 
@@ -18,10 +21,15 @@ def test_rehearsal_config_from_serve_to_stop(tmp_path: Path) -> None:
 
     for box in boxes(tmp_path, real_home()):
         box.name = "rehearsal-cpu"
-        words = ("serve", str(CONFIG), "--target", "native", "--detach", "--set", f"server.port={box.port}")
-        launched = box.dsv4(*words)
-        assert launched.returncode == 0, launched.stderr
-        box.wait_for("ready", timeout_s=300)
+        words = ("serve", str(CONFIG), "--target", "native", "--output", "json", "--set", f"server.port={box.port}")
+        serving = box.start(*words)
+        assert serving.stdout is not None
+        launched = json.loads(serving.stdout.readline())  # it goes on as the server's watcher
+        assert launched["status"] == "ok", launched["errors"]
+        stages = launched["data"]["stages"]
+        assert [stage["key"] for stage in stages] == STAGES.split()
+        assert all(stage["seconds"] > 0 for stage in stages), stages
+        assert launched["data"]["seconds"] > 1
         with OpenAI(base_url=f"http://127.0.0.1:{box.port}/v1", api_key="none") as client:
             assert [model.id for model in client.models.list()] == [MODEL]
             messages = [{"role": "user", "content": "Hello"}]
@@ -37,4 +45,6 @@ def test_rehearsal_config_from_serve_to_stop(tmp_path: Path) -> None:
         assert "gpu: cpu" in box.dsv4("show", box.name).stdout
         stopped = box.dsv4("stop", box.name)
         assert stopped.returncode == 0, stopped.stderr
+        out, err = serving.communicate(timeout=60)
+        assert serving.returncode == 0, out + err
         box.assert_gone()
