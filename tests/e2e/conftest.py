@@ -20,8 +20,10 @@ import yaml
 
 from e2e.nvml_shim import build_shim
 
-# A shell starts background jobs with Ctrl-C ignored, and what is ignored is inherited: the tests send it to programs.
+# A shell starts background jobs with Ctrl-C ignored, nohup ignores a closed terminal, and what is ignored is inherited:
+# the tests send both to programs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parents[2]
 STANDIN = "dsv4-standin:latest"
