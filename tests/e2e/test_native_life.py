@@ -216,7 +216,7 @@ def test_of_two_serves_at_once_one_wins(box: Box) -> None:
     assert codes == [0, 5], ended
     loser = next(texts[1] for texts, code in ended if code == 5)
     assert box.name in loser or str(box.port) in loser
-    servers = [words for words in box.processes().values() if "native_supervisor" not in words]
+    servers = [words for words in box.processes().values() if "native.supervisor" not in words]
     assert len(servers) == 1
     box.wait_for("ready")
     box.dsv4("stop", box.name)

@@ -43,7 +43,7 @@ def test(
     """Test one server; returns the exit code.
 
     Raises UsageError, HostError (no such deployment, the key's variable is empty), InputError (the XML cannot be
-    written), and what `smoke_suite.smoke_test` raises.
+    written), and what `smoke.suite.smoke_test` raises.
     """
     from dsv4_launch.run.smoke.junit import junit as as_xml
     from dsv4_launch.run.smoke.suite import problems, smoke_test
