@@ -101,14 +101,24 @@ def test_a_busy_port_is_no_obstacle(box: Box) -> None:
 @pytest.mark.parametrize("when", ["start", "smoke"])
 def test_ctrl_c_stops_it(box: Box, when: str) -> None:
     standin = (Path(__file__).parent / "standin/server.py").read_text()
+    # The first completion makes it ready; the second, the smoke test's, never comes.
+    slow = "            time.sleep(600 if ASKED else ASKED.append(1) or 0) or self.complete("
     box.server.write_text(
-        standin.replace("            self.complete(", "            time.sleep(600) or self.complete(")
+        standin.replace("            self.complete(", slow).replace("\n\n\nclass ", "\n\nASKED = []\n\n\nclass ", 1)
     )
     words = ("rehearse", CONFIG, "--set", f"server.port={box.port}")
     process = box.start(*words, **({"STANDIN_HANG": "1"} if when == "start" else {}))
-    time.sleep(3)
+    assert process.stderr
+    reached = "asking it for two completions" if when == "smoke" else "Rehearsing as"
+    err = ""
+    while reached not in err:
+        line = process.stderr.readline()
+        assert line, err
+        err += line
+    if when == "start":
+        time.sleep(3)
     os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    err += process.communicate(timeout=30)[1]
     assert process.returncode == 130, err
     assert ("asking it for two completions" in err) is (when == "smoke")
     box.assert_gone()
