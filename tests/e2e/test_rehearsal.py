@@ -82,7 +82,7 @@ def test_a_wrong_answer_is_exit_8_and_leaves_nothing(box: Box) -> None:
     box.server.write_text(standin.replace('"choices": [choice], "usage": usage', '"choices": []'))
     done = rehearse(box)
     assert done.returncode == 8, done.stderr
-    assert "no completion" in done.stderr
+    assert "is up but does not complete" in done.stderr
     box.assert_gone()
 
 
