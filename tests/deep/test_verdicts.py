@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +62,6 @@ def test_no_command_line_is_falsely_accepted(file: Path) -> None:
 def test_under_one_in_a_hundred_is_falsely_rejected(file: Path) -> None:
     _, rows = judged(file)
     assert sum(row["ok"] is True and not ours for row, _, ours in rows) < 0.01 * len(rows)
-
-
-def test_a_thousand_verdicts_take_a_second() -> None:
-    head, rows = agreement.read(FILES[-1])
-    started = time.process_time()
-    for row in rows:
-        agreement.ours(row["words"], head["vllm"])
-    # A slow or busy machine takes longer; ten times as long would be a mistake of ours.
-    assert (time.process_time() - started) / len(rows) < 0.01
 
 
 BUILTINS = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,11 +83,9 @@ def test_a_private_registry(client: object) -> None:
 def test_a_pull_that_stands_still_is_given_up(node: Node) -> None:
     routes, blob = image("team/stuck", "v1", 3_000_000)
     client = connect(Endpoint(node.env["DOCKER_HOST"], ""), 3)
-    began_s = time.monotonic()
     with served(routes, frozenset({blob})) as port, pytest.raises(ToolError) as refused:
         ensure_image(client, f"127.0.0.1:{port}/team/stuck:v1", Seen(), no_progress_s=3)
     assert refused.value.problems[0].code == "pull-stalled"
-    assert time.monotonic() - began_s < 30
 
 
 def hub(folder: Path, port: int) -> dict[str, str]:

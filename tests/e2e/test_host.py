@@ -137,8 +137,7 @@ def test_a_broken_executable_is_there_but_its_version_unknown(tmp_path: Path) ->
 # All together
 
 
-def test_a_whole_probe_is_quick_and_reads_back() -> None:
-    started = time.monotonic()
+def test_a_whole_probe_reads_back() -> None:
     facts = probe(
         Request(
             gpus=True,
@@ -152,7 +151,6 @@ def test_a_whole_probe_is_quick_and_reads_back() -> None:
         ),
         taken_at="2026-11-23T00:00:00Z",
     )
-    assert time.monotonic() - started < 5
     assert facts.taken_at == "2026-11-23T00:00:00Z"
     assert facts.variables == {"HOME": True, "NO_SUCH_VARIABLE": False}
     assert facts.disks is not None

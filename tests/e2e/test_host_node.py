@@ -98,7 +98,7 @@ def test_a_fabric_manager_is_read_as_it_is_installed_and_runs(tmp_path: Path) ->
     shutil.copy(binary, subnet)
     processes = [subprocess.Popen([path, "30"]) for path in (binary, subnet)]
     try:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not fabric.read_fabric(ignore, str(tmp_path)).running and time.monotonic() < deadline:
             time.sleep(0.05)
         running = fabric.read_fabric(ignore, str(tmp_path))

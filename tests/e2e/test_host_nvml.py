@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -123,16 +122,6 @@ def test_what_a_gpu_does_not_have_is_known_and_no_problem(shim_folder: Path) -> 
     assert {path for path in facts.problems if path.startswith("gpus")} == set()
 
 
-def test_eight_gpus_are_read_in_less_than_two_seconds(shim_folder: Path) -> None:
-    code = (
-        "import time; started = time.monotonic(); from dsv4_launch.facts import Request;"
-        "from dsv4_launch.host.probe import probe; probe(Request(gpus=True)); print(time.monotonic() - started)"
-    )
-    env = os.environ | build_shim(shim_folder, "b200x8")
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True, timeout=60)
-    assert float(done.stdout) < 2
-
-
 def test_arguments_of_a_process_are_not_recorded(shim_folder: Path) -> None:
     facts = look(shim_folder, "b200x8-busy")
     assert [p.name for p in (facts.gpus or ())[0].processes or ()] == ["python3"]
@@ -209,9 +198,7 @@ def test_an_impossible_count_is_refused(shim_folder: Path, tmp_path: Path) -> No
 
 
 def test_a_driver_that_hangs_is_left_behind_at_its_deadline(shim_folder: Path) -> None:
-    started = time.monotonic()
     facts = look(shim_folder, "init-hangs", deadline_s=1)
-    assert time.monotonic() - started < 15
     assert facts.gpus is None
     assert facts.why("gpus") == "no answer within 1 s"
     assert facts.system is not None

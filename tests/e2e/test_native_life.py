@@ -167,7 +167,7 @@ def test_stop_ends_a_stubborn_tree(box: Box) -> None:
     started = time.monotonic()
     done = box.dsv4("stop", box.name, "--timeout", "1")
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 30  # not the tree's own time
     box.assert_gone()
 
 
@@ -180,7 +180,7 @@ def test_restart_on_failure_then_stop_while_it_waits(box: Box) -> None:
         time.sleep(0.1)
     started = time.monotonic()
     assert box.dsv4("stop", box.name).returncode == 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # not until the next try is over
     box.assert_gone()
 
 

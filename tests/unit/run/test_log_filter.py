@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -105,8 +104,6 @@ def test_what_is_no_pattern_is_a_wrong_command_line(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "^(([a-z])+.)+[A-Z]([a-z])+$"])
 def test_a_hostile_pattern_is_ended(pattern: str) -> None:
-    started = time.process_time()
     with pytest.raises(UsageError) as caught:
         list(matching(["a" * 50_000 + "!"], pattern, match_s=0.2))
     assert "takes longer" in caught.value.problems[0].message
-    assert time.process_time() - started < 20
