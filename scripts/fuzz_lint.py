@@ -25,9 +25,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from pasted import COMPOSE, DOCKERFILE, KUBERNETES, PAGE, SOUND  # noqa: E402, I001
 
-from dsv4_launch.cli.converting import imported_text, problems_of  # noqa: E402
-from dsv4_launch.cli.linting import lint_batch  # noqa: E402
-from dsv4_launch.cli.repairing import repaired  # noqa: E402
+from dsv4_launch.cli.convert.converting import imported_text, problems_of  # noqa: E402
+from dsv4_launch.cli.convert.linting import lint_batch  # noqa: E402
+from dsv4_launch.cli.convert.repairing import repaired  # noqa: E402
 from dsv4_launch.convert.lint import lint  # noqa: E402
 from dsv4_launch.errors import InputError  # noqa: E402
 

@@ -17,7 +17,8 @@ import pytest
 from rich.console import Console
 
 from dsv4_launch.bench.results import dump
-from dsv4_launch.cli import drivers, histories, show
+from dsv4_launch.cli import drivers, show
+from dsv4_launch.cli.apply import histories
 from dsv4_launch.cli.main import main
 from dsv4_launch.errors import Problem
 from dsv4_launch.run import saved_logs

@@ -13,7 +13,7 @@ from dsv4_launch.catalog.limits import Limit, limits
 from dsv4_launch.catalog.memory import caches, regime
 from dsv4_launch.catalog.rules import constraints, rules
 from dsv4_launch.catalog.version import within
-from dsv4_launch.cli.explaining import explanations
+from dsv4_launch.cli.advisories.explaining import explanations
 from dsv4_launch.config.load import load
 from dsv4_launch.errors import Dsv4Error
 from dsv4_launch.plan.fit import fit

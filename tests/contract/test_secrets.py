@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from dsv4_launch.cli import doctoring, drivers
+from dsv4_launch.cli import drivers
+from dsv4_launch.cli.doctor import doctoring
 from dsv4_launch.cli.fact_files import read_facts
 from dsv4_launch.cli.main import main
 from dsv4_launch.config.watch import OnFailure

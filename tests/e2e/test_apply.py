@@ -21,7 +21,11 @@ SHORT = ("--yes", "--smoke", "short")
 # Another user: the modules are loaded before the user changes, since the checkout may be closed to others.
 AS_COLLEAGUE = """
 import os, sys
-from dsv4_launch.cli import main, history_command, histories, statuses, drivers, changes
+from dsv4_launch.cli import main, drivers
+from dsv4_launch.cli.apply import history as history_command
+from dsv4_launch.cli.apply import histories
+from dsv4_launch.cli.service import statuses
+from dsv4_launch.cli.apply import changes
 from dsv4_launch.run.history import docker as history_docker
 from dsv4_launch.run.history import native as history_native
 from dsv4_launch.run.docker import service as docker_service

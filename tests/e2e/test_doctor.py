@@ -15,8 +15,9 @@ from types import SimpleNamespace
 import pytest
 
 from dsv4_launch.checks.examine import examine
-from dsv4_launch.cli import bundle, drivers
+from dsv4_launch.cli import drivers
 from dsv4_launch.cli.configs import load_config
+from dsv4_launch.cli.doctor import bundle
 from dsv4_launch.cli.fact_files import read_facts
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.host import docker_limits

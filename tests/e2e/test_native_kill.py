@@ -19,7 +19,9 @@ COLLEAGUE = 54321
 # The modules are loaded before the user changes: a colleague has dsv4 installed, not this checkout.
 READ_AS_COLLEAGUE = """
 import os, sys
-from dsv4_launch.cli import main, serve_commands, statuses, drivers
+from dsv4_launch.cli import main, drivers
+from dsv4_launch.cli.serve import commands as launching
+from dsv4_launch.cli.service import statuses
 from dsv4_launch.run import status
 from dsv4_launch.run.native import service as native_service
 from dsv4_launch.run.docker import service as docker_service

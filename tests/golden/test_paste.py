@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dsv4_launch.cli.configs import load_config
-from dsv4_launch.cli.repairing import repaired
+from dsv4_launch.cli.convert.repairing import repaired
 from dsv4_launch.convert.lint import lint
 from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.targets import render, shell

@@ -8,30 +8,29 @@ from typing import Annotated
 
 import typer
 
-from dsv4_launch.cli import (
-    advisory_commands,
-    apply_command,
-    bench_commands,
-    cache_commands,
-    config_commands,
-    convert_commands,
-    diagnose_command,
-    diff_command,
-    doctor_commands,
-    fit_commands,
-    history_command,
-    migrate_command,
-    pin_command,
-    proxy_command,
-    rehearse_command,
-    serve_commands,
-    show,
-    smoke_commands,
-    unit_command,
-    watch_commands,
-    weights_commands,
-)
+from dsv4_launch.cli import show
+from dsv4_launch.cli.advisories import commands as advisory_commands
+from dsv4_launch.cli.advisories import diagnose as diagnose_command
+from dsv4_launch.cli.apply import commands as apply_commands
+from dsv4_launch.cli.apply import diff as diff_command
+from dsv4_launch.cli.apply import history as history_command
+from dsv4_launch.cli.bench import commands as bench_commands
+from dsv4_launch.cli.config import commands as config_commands
+from dsv4_launch.cli.config import migrate as migrate_command
+from dsv4_launch.cli.config import pin as pin_command
+from dsv4_launch.cli.convert import commands as convert_commands
+from dsv4_launch.cli.doctor import commands as doctor_commands
+from dsv4_launch.cli.fit import commands as fit_commands
 from dsv4_launch.cli.narrow import narrow
+from dsv4_launch.cli.serve import cache as cache_commands
+from dsv4_launch.cli.serve import commands as serve_commands
+from dsv4_launch.cli.serve import proxy as proxy_command
+from dsv4_launch.cli.serve import rehearse as rehearse_command
+from dsv4_launch.cli.serve import unit as unit_command
+from dsv4_launch.cli.service import commands as service_commands
+from dsv4_launch.cli.service import smoke as smoke_commands
+from dsv4_launch.cli.service import watch as watch_commands
+from dsv4_launch.cli.weights import commands as weights_commands
 from dsv4_launch.errors import BUG_EXIT_CODE, Dsv4Error, Problem
 
 # 128 and SIGPIPE, as a shell shows it of other programs.
@@ -47,6 +46,7 @@ app = typer.Typer(
 )
 config_commands.register(app)
 serve_commands.register(app)
+service_commands.register(app)
 fit_commands.register(app)
 doctor_commands.register(app)
 rehearse_command.register(app)
@@ -59,7 +59,7 @@ weights_commands.register(app)
 cache_commands.register(app)
 diagnose_command.register(app)
 diff_command.register(app)
-apply_command.register(app)
+apply_commands.register(app)
 history_command.register(app)
 smoke_commands.register(app)
 bench_commands.register(app)

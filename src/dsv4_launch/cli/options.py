@@ -67,3 +67,7 @@ FactsOption = Annotated[
 OutputOption = Annotated[
     Output, typer.Option("--output", help="Print for people or, as one JSON envelope, for scripts.")
 ]
+Skips = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--skip", metavar="CODE=REASON", help="Launch although this host check fails; GPU* for a family."),
+]

@@ -11,9 +11,9 @@ import pytest
 
 from dsv4_launch.catalog.read import table
 from dsv4_launch.catalog.rules import constraints
-from dsv4_launch.cli.advising import bounded_lines
+from dsv4_launch.cli.advisories.advising import bounded_lines
+from dsv4_launch.cli.advisories.explaining import explanations
 from dsv4_launch.cli.configs import builtins
-from dsv4_launch.cli.explaining import explanations
 from dsv4_launch.cli.main import main
 
 SOURCES = Path(__file__).resolve().parents[3] / "src" / "dsv4_launch"

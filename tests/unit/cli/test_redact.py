@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsv4_launch.cli.redact import Redactor
+from dsv4_launch.cli.doctor.redact import Redactor
 
 redact = Redactor(
     ["tok3n-canary", 'qu"ote-canary', "abc"], ["node7", "node7.corp.example", "github.com"], ["/home/alice"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dsv4_launch.cli.converting import imported_text
+from dsv4_launch.cli.convert.converting import imported_text
 from dsv4_launch.config.load import load
 from dsv4_launch.plan.resolve import resolve
 from pasted import COMPOSE, DOCKERFILE, KUBERNETES, PAGE

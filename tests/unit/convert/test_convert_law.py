@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dsv4_launch.catalog.flags import versions
 from dsv4_launch.cli.configs import builtins, load_config
-from dsv4_launch.cli.converting import imported_text
+from dsv4_launch.cli.convert.converting import imported_text
 from dsv4_launch.config.load import load
 from dsv4_launch.errors import Dsv4Error
 from dsv4_launch.plan.resolve import resolve

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dsv4_launch.catalog.lint import fault_kinds, lint_rules
-from dsv4_launch.cli.converting import imported_text
-from dsv4_launch.cli.repairing import repaired
+from dsv4_launch.cli.convert.converting import imported_text
+from dsv4_launch.cli.convert.repairing import repaired
 from dsv4_launch.convert.find import find_launches
 from dsv4_launch.convert.lint import lint, lint_argv
 from dsv4_launch.errors import InputError

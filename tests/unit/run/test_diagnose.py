@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from doubles import PLAN, FakeDriver, Told, service, world
 
-from dsv4_launch.cli import diagnosing
+from dsv4_launch.cli.advisories import diagnosing
 from dsv4_launch.cli.main import main
 from dsv4_launch.errors import HostError, ServerError
 from dsv4_launch.facts import KernelError

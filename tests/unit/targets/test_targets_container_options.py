@@ -54,7 +54,7 @@ def test_hardened_takes_everything_away_that_vllm_does_not_need():
 
 def test_a_hardened_command_is_imported_as_what_it_is():
     from dsv4_launch.cli.configs import load_config
-    from dsv4_launch.cli.converting import imported_text
+    from dsv4_launch.cli.convert.converting import imported_text
     from dsv4_launch.targets.shell import oneline
 
     overrides = ["container.hardened=true", "container.options=[--init]"]

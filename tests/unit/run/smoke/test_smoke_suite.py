@@ -317,7 +317,7 @@ def test_problems_name_the_known_fault_and_its_fix() -> None:
 
 
 def test_skips_need_a_check_and_a_reason() -> None:
-    from dsv4_launch.cli.smoking import parse_skips
+    from dsv4_launch.cli.service.smoking import parse_skips
 
     assert parse_skips(["key=behind a proxy=yes"]) == {"key": "behind a proxy=yes"}
     for word in ("kee=x", "key", "key= "):
@@ -340,14 +340,14 @@ def test_skips_need_a_check_and_a_reason() -> None:
     ],
 )
 def test_urls_that_are_no_servers(url: str) -> None:
-    from dsv4_launch.cli import smoking
+    from dsv4_launch.cli.service import smoking
 
     with pytest.raises(UsageError):
         smoking.checked_url(url)
 
 
 def test_urls_with_and_without_v1_are_one() -> None:
-    from dsv4_launch.cli import smoking
+    from dsv4_launch.cli.service import smoking
 
     for url in ("http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"):
         assert smoking.checked_url(url) == "http://h:1"

@@ -1,0 +1,1 @@
+"""`dsv4 advisories`, `dsv4 explain` and `dsv4 diagnose`."""

@@ -1,0 +1,1 @@
+"""Changes: `dsv4 diff`, `apply`, `rollback` and `history`."""

@@ -1,0 +1,217 @@
+"""What `dsv4 bench run` does: find server and client, plan or read the run, measure, and print what came of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsv4_launch.bench.client import Place
+from dsv4_launch.bench.results import Fingerprint, Method, Planned, Run, Workload
+from dsv4_launch.cli import options, show
+from dsv4_launch.cli.bench import live as bench_live
+from dsv4_launch.cli.bench import server as bench_server
+from dsv4_launch.cli.bench.asked import Asked, plan, read_dataset
+from dsv4_launch.errors import InputError, UsageError
+from dsv4_launch.run.bench import store
+from dsv4_launch.run.bench import sweep as bench_sweep
+from dsv4_launch.run.bench.point import Bench, now
+
+if TYPE_CHECKING:
+    from dsv4_launch.cli.bench.server import Server
+    from dsv4_launch.run.bench.client import Client
+
+
+def run(asked: Asked, output: options.Output) -> int:
+    """Measure; returns the exit code. Raises what the sweep, the server's look-up and the planning raise."""
+    from dsv4_launch.run.interrupts import terminate_as_interrupt
+
+    workload, method, points = plan(asked) if asked.resume is None else _planned_before(asked)
+    server = bench_server.find(asked.name, asked.url, asked.model, asked.key_env, asked.target)
+    client = bench_server.client_of(server, asked.client_python, asked.client_image)
+    if asked.estimate:
+        return _estimate(server, workload, method, points, output)
+    terminate_as_interrupt()
+    folder = Path(asked.resume or asked.directory or _folder(server))
+    live = bench_live.Table(show.console(stderr=True)) if _terminal() else bench_live.PlainLive()
+    swept = measure(folder, asked, server, client, (workload, method, points), live)
+    if output is options.Output.json:
+        show.envelope("bench run", 0, as_data(folder, swept))
+        return 0
+    tell(folder, swept)
+    return 0
+
+
+def measure(
+    folder: Path,
+    asked: Asked,
+    server: Server,
+    client: Client,
+    planned: tuple[Workload, Method, tuple[Planned, ...]],
+    live: bench_sweep.Live,
+) -> bench_sweep.Swept:
+    """Measure into a folder: a new run, or the rest of one that is there."""
+    from dsv4_launch.host.gpu_load import GpuWatch
+    from dsv4_launch.host.system import read_system
+    from dsv4_launch.run.bench.fingerprint import fingerprint
+
+    gpus = GpuWatch() if server.local else None
+    system = read_system(lambda *_: None) if server.local else None
+    with store.locked(folder):
+        engine = bench_server.engine_for(server)
+        print_ = fingerprint(server.seen, server.url, server.key, client, gpus, system, engine, os.environ)
+        if asked.resume is not None:
+            record = store.load(folder).run
+            changed = bench_sweep.same_server(record, print_, _digest(server), server.model)
+            if changed:
+                raise InputError(
+                    f"The server is not the one that this run began with: {'; '.join(changed)}.",
+                    where=str(folder / store.RUN),
+                    fix="Begin another run, and compare the two: `dsv4 bench compare`.",
+                    code="bench-other-server",
+                )
+        else:
+            record = new_run(asked, server, print_, planned)
+            bench_sweep.start(folder, record)
+        tokenizer = bench_server.tokenizer(server, client, asked.tokenizer)
+        if client.inside and not client.container and Path(tokenizer).is_dir():
+            tokenizer = str(Path(tokenizer).resolve())
+            client = replace(client, model_dir=tokenizer)
+        place = Place(
+            bench_server.address(server, client),
+            server.model,
+            tokenizer,
+            "",
+            trust_remote_code=bench_server.trusts(server),
+        )
+        data = record.workload.dataset if record.workload.dataset_format != "random" else ""
+        bench = Bench(
+            run=record.model_copy(update={"state": "running", "why": ""}),
+            client=client,
+            place=place,
+            dataset=data,
+            url=server.url,
+            key=server.key,
+            environ=dict(os.environ),
+            gpus=gpus,
+            detailed=asked.detailed,
+        )
+        return bench_sweep.sweep(folder, bench, live)
+
+
+def new_run(
+    asked: Asked,
+    server: Server,
+    print_: Fingerprint,
+    planned: tuple[Workload, Method, tuple[Planned, ...]],
+) -> Run:
+    """The document of a run that begins now."""
+    workload, method, points = planned
+    return Run(
+        id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}",
+        created=now(),
+        dsv4=print_.dsv4,
+        name=server.seen.name if server.seen is not None else "",
+        note=asked.note,
+        url=server.url,
+        model=server.model,
+        plan_digest=_digest(server),
+        config=dict(server.seen.config) if server.seen is not None else {},
+        fingerprint=print_,
+        workload=workload,
+        method=method,
+        points=points,
+    )
+
+
+def _planned_before(asked: Asked) -> tuple[Workload, Method, tuple[Planned, ...]]:
+    folder = Path(asked.resume or "")
+    if asked.directory is not None:
+        raise UsageError("--resume names the directory itself: leave --dir out.")
+    run = store.load(folder).run
+    if run.workload.dataset_format != "random":
+        now_ = read_dataset(Path(run.workload.dataset), run.workload.output_len)
+        if now_["dataset_sha256"] != run.workload.dataset_sha256:
+            raise InputError(
+                "The data set is not the one that this run began with.",
+                where=run.workload.dataset,
+                code="bench-other-server",
+            )
+    return run.workload, run.method, run.points
+
+
+def _folder(server: Server) -> str:
+    name = server.seen.name if server.seen is not None else "server"
+    return f"bench/{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+def _digest(server: Server) -> str:
+    return server.seen.digest if server.seen is not None else ""
+
+
+def _terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _estimate(
+    server: Server, workload: Workload, method: Method, points: Sequence[Planned], output: options.Output
+) -> int:
+    from dsv4_launch.bench.estimate import estimate
+    from dsv4_launch.run.bench.estimate import probe
+    from dsv4_launch.run.progress import clock_text
+
+    show.note("Probing the server with a few short requests")
+    probes = probe(server.url, server.key, server.model, workload, max(point.concurrency for point in points))
+    found = estimate(points, workload, method, probes)
+    if output is options.Output.json:
+        show.envelope("bench run", 0, {"estimate": found, "probes": probes})
+        return 0
+    for key, low_s, high_s in found.points:
+        show.say(f"{key}  {clock_text(low_s):>9} to {clock_text(high_s)}")
+    show.say(
+        f"The sweep of {len(points)} points takes between {clock_text(found.low_s)} and {clock_text(found.high_s)}."
+    )
+    if found.high_s > 3600:
+        show.note("hint: fewer points (--concurrency) or less volume (--total-tokens) make it shorter.")
+    return 0
+
+
+def as_data(folder: Path, swept: bench_sweep.Swept) -> dict[str, Any]:
+    """What a script gets: each point's figures, its verdict and its notes."""
+    return {
+        "dir": str(folder),
+        "state": swept.state,
+        "why": swept.why,
+        "points": [
+            {
+                "key": one.planned.key,
+                "point": one.point,
+                "side": one.side.model_dump(mode="json") if one.side is not None else None,
+            }
+            for one in swept.results.measured
+            if one.side is not None
+        ],
+    }
+
+
+def tell(folder: Path, swept: bench_sweep.Swept) -> None:
+    """The table of all points, what to mind, and what next."""
+    rows = [bench_live.row(m.planned.key, m.point, m.side) for m in swept.results.measured if m.side is not None]
+    show.say(bench_live.line(bench_live.HEADS))
+    for row in rows:
+        show.say(bench_live.line(row))
+    if swept.state == "stopped":
+        show.say(f"Stopped: {show.clean(swept.why)}.")
+    limited = [
+        m.planned.key for m in swept.results.measured if m.side is not None and m.side.client.verdict == "client"
+    ]
+    if limited:
+        show.note(
+            f"warning: at {', '.join(limited)} the client, not the server, was the limit: those figures are its own"
+        )
+        show.note("  hint: a faster or idle client machine, --client-python elsewhere, or a lower concurrency.")
+    show.say(f"Results: {folder}; `dsv4 bench report {folder}` draws them.")

@@ -1,0 +1,1 @@
+"""Commands that answer from a config alone, and those that rewrite its file."""

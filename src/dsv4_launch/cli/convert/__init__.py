@@ -1,0 +1,1 @@
+"""`dsv4 lint` and `dsv4 import`."""

@@ -1,0 +1,1 @@
+"""`dsv4 doctor` and `dsv4 facts`."""

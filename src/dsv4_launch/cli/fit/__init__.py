@@ -1,0 +1,1 @@
+"""`dsv4 fit` and `dsv4 recommend`."""

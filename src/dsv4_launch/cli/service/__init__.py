@@ -1,0 +1,1 @@
+"""What runs: `dsv4 status`, `stop`, `show`, `logs`, `watch` and `smoke`."""

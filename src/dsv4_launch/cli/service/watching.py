@@ -1,0 +1,172 @@
+"""`dsv4 watch`, and the watch of an attached `serve`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from dsv4_launch.cli import options, show
+from dsv4_launch.cli.service import statuses
+from dsv4_launch.errors import Dsv4Error, HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dsv4_launch.config.model import LaunchConfig
+    from dsv4_launch.run.service import Driver, Seen
+    from dsv4_launch.run.watch.lock import WatchLock
+    from dsv4_launch.run.watch.watcher import Watcher
+
+RESTART_STOP_S = 10.0  # what hangs has no requests that it could finish
+AGAIN_S = 0.5
+
+
+def watch(argument: str, target: str | None, output: options.Output) -> int:
+    """Watch a service until it is stopped; Ctrl-C ends the watch, not the service."""
+    from dsv4_launch.run.claim import foreign
+    from dsv4_launch.run.interrupts import terminate_as_interrupt
+    from dsv4_launch.run.watch import lock as watch_lock
+
+    terminate_as_interrupt()
+    service = statuses.find(argument, target)
+    seen = service.seen
+    if seen.foreign:
+        raise HostError(foreign(seen))
+    lock = watch_lock.take(seen.target, seen.name)
+    if lock is None:
+        raise HostError(
+            f"{seen.name} is watched already{_by(seen)}.",
+            where=f"{seen.target} {seen.name}",
+            fix="One watcher is enough; end that one first if this one is to take over.",
+            code="watched",
+        )
+    config = _config(argument, seen)
+    show.note(f"Watching {seen.name} ({seen.target}); Ctrl-C ends the watch and leaves it running.")
+    with contextlib.closing(lock):
+        try:
+            why = watcher(service.driver, seen, config, lock).run()
+        except KeyboardInterrupt:
+            why = f"{seen.name} is not watched any more; it goes on"
+    if output is options.Output.json:
+        show.envelope("watch", 0, {"name": seen.name, "target": seen.target, "why": why})
+    else:
+        show.say(show.clean(f"{why}."))
+    return 0
+
+
+def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: WatchLock) -> Watcher:
+    """A watcher of this service by the rules of its config (the defaults where it has none that can be read)."""
+    from dsv4_launch.config.watch import Watch
+    from dsv4_launch.host.kernel_since import errors_since
+    from dsv4_launch.run.api_key import key_of
+    from dsv4_launch.run.watch import event as watch_event
+    from dsv4_launch.run.watch.watcher import Subject, Watcher
+
+    environ = dict(os.environ)
+    policy = config.watch if config else Watch()
+    secret = (config.server.api_key_env or "", config.secrets.hf_token, *config.secrets.pass_through) if config else ()
+    subject = Subject(
+        driver=driver,
+        name=seen.name,
+        start_again=_starter(driver),
+        notify=lambda event: watch_event.send(event, policy.on_failure, environ, secret, _note),
+        environ=environ,
+        host=socket.gethostname(),
+        api_key=key_of(seen.config.get("server") or {}, environ),
+        version=config.vllm if config else None,
+        gpu=config.gpu if config else None,
+        kernel=errors_since,
+    )
+    return Watcher(subject, policy, _note, tick=lock.drain)
+
+
+def follow_and_watch(driver: Driver, seen: Seen, config: LaunchConfig, write: Callable[[str], None]) -> str:
+    """Print a service's log while it is watched, over its restarts; returns why it is over.
+
+    Where another process watches it, its log alone is followed. Raises ServerError and KeyboardInterrupt.
+    """
+    from dsv4_launch.run.watch import lock as watch_lock
+
+    lock = watch_lock.take(seen.target, seen.name)
+    if lock is None:
+        show.note(f"{seen.name} is watched already{_by(seen)}; here its log is followed only.")
+        _print(driver, seen.name, write, 0)
+        return ""
+    over = threading.Event()
+    printer = threading.Thread(target=_print_on, args=(driver, seen.name, write, over), name="log", daemon=True)
+    printer.start()
+    try:
+        with contextlib.closing(lock):
+            return watcher(driver, seen, config, lock).run()
+    finally:
+        over.set()
+        printer.join(1.0)  # the last lines of a server that has ended
+
+
+def _print(driver: Driver, name: str, write: Callable[[str], None], tail: int | None) -> None:
+    for line in driver.logs(name, follow=True, tail=tail):
+        write(show.clean(line))
+        sys.stdout.flush()
+
+
+def _print_on(driver: Driver, name: str, write: Callable[[str], None], over: threading.Event) -> None:
+    """Follow the log, and follow it again when the server was started again."""
+    while not over.is_set():
+        # The watcher says what becomes of a service that is gone, or of an engine that does not answer.
+        with contextlib.suppress(Dsv4Error, OSError):
+            _print(driver, name, write, 0)
+        time.sleep(AGAIN_S)
+
+
+def _starter(driver: Driver) -> Callable[[Seen], None]:
+    """What starts a service of this driver again: docker's own start, or a launch from the config that it carries."""
+    from dsv4_launch.run.docker.service import DockerDriver
+
+    def start_again(found: Seen) -> None:
+        if found.life != "exited":
+            driver.stop(found.name, RESTART_STOP_S)
+        if isinstance(driver, DockerDriver):
+            driver.start(found.name)
+            return
+        from dsv4_launch.host.places import find_places
+        from dsv4_launch.plan.resolve import resolve
+        from dsv4_launch.run.api_key import with_key
+        from dsv4_launch.run.status import loaded
+        from dsv4_launch.targets import render
+
+        plan = resolve(loaded(found.config))
+        places = {**find_places(), "gpus": found.gpus}  # those that it had
+        environ = with_key(plan, dict(os.environ), places)
+        driver.create(found.name, render(plan).command.fill(places), environ, plan)
+
+    return start_again
+
+
+def _config(argument: str, seen: Seen) -> LaunchConfig | None:
+    """The config whose rules hold: the file that was named, or the one that the service carries."""
+    from dsv4_launch.run.status import loaded
+
+    _, named = statuses.named(argument)
+    if named is not None:
+        return named.config
+    try:
+        return loaded(seen.config).config
+    except Dsv4Error as error:
+        show.note(f"warning: its config cannot be read, so the defaults hold: {show.clean(error.problems[0].message)}")
+        return None
+
+
+def _by(seen: Seen) -> str:
+    from dsv4_launch.run.watch.lock import holder
+
+    found = holder(seen.target, seen.name)
+    return f" by process {found.pid} of {found.user}" if found and found.pid else ""
+
+
+def _note(text: str) -> None:
+    show.note(show.clean(text))

@@ -1,0 +1,1 @@
+"""`dsv4 pull` and `dsv4 weights`."""
