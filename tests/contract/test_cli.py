@@ -105,6 +105,15 @@ def test_without_a_command_the_help_is_no_result(run: Run) -> None:
     assert err.startswith("Usage: dsv4 ")
 
 
+@pytest.mark.parametrize("group", sorted(name for name, command in COMMANDS.items() if hasattr(command, "commands")))
+def test_a_group_without_a_subcommand_says_what_the_program_does_without_a_command(group: str, run: Run) -> None:
+    code, out, err = run(group)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"Usage: dsv4 {group} ")
+    assert all(f"\n  {name} " in err for name in COMMANDS[group].commands)  # type: ignore[attr-defined]
+    assert "hint:" not in err
+
+
 def test_the_version(run: Run) -> None:
     code, out, err = run("--version")
     assert (code, err) == (0, "")

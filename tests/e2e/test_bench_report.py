@@ -16,7 +16,7 @@ from tests.unit.bench.runs import raw, run, side
 from dsv4_launch.bench.charts import CHARTS
 from dsv4_launch.bench.results import Run
 from dsv4_launch.cli.main import main
-from dsv4_launch.run.bench import store as bench_store
+from dsv4_launch.run.bench import store
 
 HOSTILE = "</script><script>console.error('ran')</script><img src=x onerror=\"console.error('ran')\">"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -24,13 +24,11 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 def keep(folder: Path, document: Run, **changed: dict) -> Path:
     """Write a whole run as a sweep does; ``changed`` replaces vLLM's result of a key, None leaves it out."""
-    bench_store.write_run(folder, document)
+    store.write_run(folder, document)
     for planned in document.points:
         data = changed.get(planned.key, raw(planned.concurrency, planned.repeat))
         whole = None if data is None else json.dumps(data).encode()
-        bench_store.write_point(
-            folder, side(planned, "ok" if data else "failed", why="" if data else "It died."), whole
-        )
+        store.write_point(folder, side(planned, "ok" if data else "failed", why="" if data else "It died."), whole)
     return folder
 
 

@@ -18,7 +18,7 @@ from dsv4_launch.errors import InputError, UsageError
 
 MAX_CANDIDATES: Final = 64
 # Names that stand at the top of a config; any other one is an engine argument.
-_TOP: Final = ("parallel", "gpus", "gpu", "model", "vllm", "engine", "container", "server", "env", "target", "start")
+TOP: Final = ("parallel", "gpus", "gpu", "model", "vllm", "engine", "container", "server", "env", "target", "start")
 
 
 class Best(Part):
@@ -82,7 +82,7 @@ def _axis(word: str) -> tuple[str, tuple[str, ...]]:
     if not path.strip() or not equals or not values or not all(values):
         raise UsageError(f"--vary {word} names no values.", fix="As in --vary max_num_batched_tokens=8192,16384.")
     path = path.strip()
-    return path if path.partition(".")[0] in _TOP else f"engine.{path}", values
+    return path if path.partition(".")[0] in TOP else f"engine.{path}", values
 
 
 def _split(text: str) -> Iterable[str]:

@@ -129,7 +129,7 @@ def _failed(problems: tuple[Problem, ...], exit_code: int, arguments: list[str])
 def _typer_failed(error: Exception, arguments: list[str]) -> int:
     """A wrong command line, in typer's words."""
     message = error.format_message()  # type: ignore[attr-defined]
-    if not arguments:  # the message is the help
+    if type(error).__name__ == "NoArgsIsHelpError":  # of the program or of a group; the message is the help
         show.note(message)
         return 2
     context = getattr(error, "ctx", None)

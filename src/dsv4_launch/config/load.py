@@ -24,6 +24,9 @@ class Origins:
 
     def where(self, path: Path) -> str:
         """``file:line`` of the value, or of the nearest table around it that is written."""
+        for written in sorted(self.overridden, key=str) if path not in self.lines else ():
+            if written[: len(path)] == path:
+                return f"--set {'.'.join(map(str, written))}"
         for end in range(len(path), 0, -1):
             if path[:end] in self.overridden:
                 return f"--set {'.'.join(map(str, path[:end]))}"

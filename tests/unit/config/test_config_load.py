@@ -149,6 +149,12 @@ def test_overrides_apply_and_are_named_in_errors():
     assert problem.where == "--set engine.block_size"
 
 
+def test_a_table_that_only_an_override_made_is_where_the_override_is():
+    where = load(GOOD, "c.yaml", ("engine.made_up.x=3",)).origins.where
+    assert where(("engine", "made_up")) == "--set engine.made_up.x"
+    assert where(("engine",)).startswith("c.yaml:")
+
+
 @pytest.mark.parametrize("override", ["engine", "=3", "engine..x=1", "name.a=3", "engine.x=[1"])
 def test_a_bad_override_is_an_error(override):
     assert "--set" in problems(GOOD, (override,))[0].where

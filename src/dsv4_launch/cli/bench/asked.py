@@ -69,7 +69,7 @@ def lengths(preset: str, input_len: int | None, output_len: int | None, dataset:
     return input_len or ins, output_len or outs
 
 
-def plan(asked: Asked) -> tuple[Workload, Method, tuple[Planned, ...]]:
+def plan_sweep(asked: Asked) -> tuple[Workload, Method, tuple[Planned, ...]]:
     """Workload, method and points of a command line. Raises UsageError, InputError (data set)."""
     if asked.total_tokens is not None and asked.per_concurrency is not None:
         raise UsageError("--total-tokens and --requests-per-concurrency exclude each other.")

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from dsv4_launch.bench.client import Place
 from dsv4_launch.bench.results import Fingerprint, Method, Planned, Run, Workload
 from dsv4_launch.cli import options, show
-from dsv4_launch.cli.bench import live as bench_live
-from dsv4_launch.cli.bench import server as bench_server
-from dsv4_launch.cli.bench.asked import Asked, plan, read_dataset
+from dsv4_launch.cli.bench import reaching
+from dsv4_launch.cli.bench.asked import Asked, plan_sweep, read_dataset
+from dsv4_launch.cli.bench.live import HEADS, PlainLive, Table, line, row
 from dsv4_launch.errors import InputError, UsageError
 from dsv4_launch.run.bench import store
-from dsv4_launch.run.bench import sweep as bench_sweep
 from dsv4_launch.run.bench.point import Bench, now
+from dsv4_launch.run.bench.sweep import Live, Swept, same_server, start, sweep
 
 if TYPE_CHECKING:
-    from dsv4_launch.cli.bench.server import Server
+    from dsv4_launch.cli.bench.reaching import Server
     from dsv4_launch.run.bench.client import Client
 
 
@@ -30,14 +30,14 @@ def run(asked: Asked, output: options.Output) -> int:
     """Measure; returns the exit code. Raises what the sweep, the server's look-up and the planning raise."""
     from dsv4_launch.run.interrupts import terminate_as_interrupt
 
-    workload, method, points = plan(asked) if asked.resume is None else _planned_before(asked)
-    server = bench_server.find(asked.name, asked.url, asked.model, asked.key_env, asked.target)
-    client = bench_server.client_of(server, asked.client_python, asked.client_image)
+    workload, method, points = plan_sweep(asked) if asked.resume is None else _planned_before(asked)
+    server = reaching.find(asked.name, asked.url, asked.model, asked.key_env, asked.target)
+    client = reaching.client_of(server, asked.client_python, asked.client_image)
     if asked.estimate:
         return _estimate(server, workload, method, points, output)
     terminate_as_interrupt()
     folder = Path(asked.resume or asked.directory or _folder(server))
-    live = bench_live.Table(show.console(stderr=True)) if _terminal() else bench_live.PlainLive()
+    live = Table(show.console(stderr=True)) if _terminal() else PlainLive()
     swept = measure(folder, asked, server, client, (workload, method, points), live)
     if output is options.Output.json:
         show.envelope("bench run", 0, as_data(folder, swept))
@@ -52,8 +52,8 @@ def measure(
     server: Server,
     client: Client,
     planned: tuple[Workload, Method, tuple[Planned, ...]],
-    live: bench_sweep.Live,
-) -> bench_sweep.Swept:
+    live: Live,
+) -> Swept:
     """Measure into a folder: a new run, or the rest of one that is there."""
     from dsv4_launch.host.gpu_load import GpuWatch
     from dsv4_launch.host.system import read_system
@@ -62,11 +62,11 @@ def measure(
     gpus = GpuWatch() if server.local else None
     system = read_system(lambda *_: None) if server.local else None
     with store.locked(folder):
-        engine = bench_server.engine_for(server)
+        engine = reaching.engine_for(server)
         print_ = fingerprint(server.seen, server.url, server.key, client, gpus, system, engine, os.environ)
         if asked.resume is not None:
             record = store.load(folder).run
-            changed = bench_sweep.same_server(record, print_, _digest(server), server.model)
+            changed = same_server(record, print_, _digest(server), server.model)
             if changed:
                 raise InputError(
                     f"The server is not the one that this run began with: {'; '.join(changed)}.",
@@ -76,17 +76,17 @@ def measure(
                 )
         else:
             record = new_run(asked, server, print_, planned)
-            bench_sweep.start(folder, record)
-        tokenizer = bench_server.tokenizer(server, client, asked.tokenizer)
+            start(folder, record)
+        tokenizer = reaching.tokenizer(server, client, asked.tokenizer)
         if client.inside and not client.container and Path(tokenizer).is_dir():
             tokenizer = str(Path(tokenizer).resolve())
             client = replace(client, model_dir=tokenizer)
         place = Place(
-            bench_server.address(server, client),
+            reaching.address(server, client),
             server.model,
             tokenizer,
             "",
-            trust_remote_code=bench_server.trusts(server),
+            trust_remote_code=reaching.trusts(server),
         )
         data = record.workload.dataset if record.workload.dataset_format != "random" else ""
         bench = Bench(
@@ -100,7 +100,7 @@ def measure(
             gpus=gpus,
             detailed=asked.detailed,
         )
-        return bench_sweep.sweep(folder, bench, live)
+        return sweep(folder, bench, live)
 
 
 def new_run(
@@ -180,7 +180,7 @@ def _estimate(
     return 0
 
 
-def as_data(folder: Path, swept: bench_sweep.Swept) -> dict[str, Any]:
+def as_data(folder: Path, swept: Swept) -> dict[str, Any]:
     """What a script gets: each point's figures, its verdict and its notes."""
     return {
         "dir": str(folder),
@@ -198,12 +198,12 @@ def as_data(folder: Path, swept: bench_sweep.Swept) -> dict[str, Any]:
     }
 
 
-def tell(folder: Path, swept: bench_sweep.Swept) -> None:
+def tell(folder: Path, swept: Swept) -> None:
     """The table of all points, what to mind, and what next."""
-    rows = [bench_live.row(m.planned.key, m.point, m.side) for m in swept.results.measured if m.side is not None]
-    show.say(bench_live.line(bench_live.HEADS))
-    for row in rows:
-        show.say(bench_live.line(row))
+    rows = [row(m.planned.key, m.point, m.side) for m in swept.results.measured if m.side is not None]
+    show.say(line(HEADS))
+    for cells in rows:
+        show.say(line(cells))
     if swept.state == "stopped":
         show.say(f"Stopped: {show.clean(swept.why)}.")
     limited = [

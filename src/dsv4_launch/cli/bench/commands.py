@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dsv4_launch.cli.bench import report_commands as bench_report_commands
-from dsv4_launch.cli.bench import run_commands as bench_run_commands
-from dsv4_launch.cli.bench import tune_command as bench_tune_command
+from dsv4_launch.cli.bench import report_commands, run_command, tune_command
 
 bench_app = typer.Typer(
     help="Measure a server under load, draw the results, compare them.\n\nExample: dsv4 bench run flash-b200",
@@ -17,7 +15,7 @@ bench_app = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    bench_run_commands.register(bench_app)
-    bench_report_commands.register(bench_app)
-    bench_tune_command.register(bench_app)
+    run_command.register(bench_app)
+    report_commands.register(bench_app)
+    tune_command.register(bench_app)
     app.add_typer(bench_app, name="bench")

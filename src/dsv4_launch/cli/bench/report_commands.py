@@ -86,10 +86,9 @@ def compare(
 
     Example: dsv4 bench compare runs/main runs/new --fail-on "ttft_p95>+5%" --fail-on "output_throughput<-3%@8..64"
     """
-    from dsv4_launch.cli.bench import comparing as bench_comparing
-    from dsv4_launch.cli.bench import reporting
+    from dsv4_launch.cli.bench import comparing, reporting
 
-    return bench_comparing.compare(
+    return comparing.compare(
         before, after, fail_on or (), out, reporting.formats(formats), reference or (), output,
         force=force, sure=sure, everything=everything,
     )  # fmt: skip

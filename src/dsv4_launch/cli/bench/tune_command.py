@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from dsv4_launch.cli import options
-from dsv4_launch.cli.bench.run_commands import Preset
+from dsv4_launch.cli.bench import load_options
 
 
 def register(group: typer.Typer) -> None:
@@ -33,23 +33,15 @@ def tune(
         Optional[str],  # noqa: UP045
         typer.Option("--resume", metavar="DIR", help="Go on with this tuning, as it was begun.", show_default=False),
     ] = None,
-    preset: Annotated[Preset, typer.Option("--preset", help="Lengths, as of `dsv4 bench run`.")] = Preset.default,
-    input_len: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--input-len", metavar="N", min=1, help="Tokens of each prompt.", show_default=False),
-    ] = None,
-    output_len: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--output-len", metavar="N", min=1, help="Tokens of each answer.", show_default=False),
-    ] = None,
-    concurrency: Annotated[
-        str, typer.Option("--concurrency", metavar="LIST", help="Requests in flight: 1,8,64, or doubling as 1..64.")
-    ] = "8,64,256",
+    preset: load_options.PresetOption = load_options.Preset.default,
+    input_len: load_options.InputLen = None,
+    output_len: load_options.OutputLen = None,
+    concurrency: load_options.Concurrency = "8,64,256",
     per_concurrency: Annotated[
         int, typer.Option("--requests-per-concurrency", metavar="N", min=1, help="Requests for each one in flight.")
     ] = 10,
-    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, max=100, help="Rounds over all points.")] = 1,
-    rest: Annotated[float, typer.Option("--rest", metavar="SECONDS", min=0, help="Between two points.")] = 5.0,
+    repeats: load_options.Repeats = 1,
+    rest: load_options.Rest = 5.0,
     slo: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
@@ -66,18 +58,9 @@ def tune(
             show_default=False,
         ),
     ] = None,
-    tokenizer: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--tokenizer", metavar="DIR", help="The model's folder for the client.", show_default=False),
-    ] = None,
-    client_python: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--client-python", metavar="PATH", help="Load from this Python's vLLM.", show_default=False),
-    ] = None,
-    client_image: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--client-image", metavar="IMAGE", help="Load from this image's vLLM.", show_default=False),
-    ] = None,
+    tokenizer: load_options.Tokenizer = None,
+    client_python: load_options.ClientPython = None,
+    client_image: load_options.ClientImage = None,
     output: options.OutputOption = options.Output.human,
 ) -> int:
     """Try server configurations: launch each, measure it, stop it, and write the best one as a config.
@@ -87,18 +70,18 @@ def tune(
     (tokens/s and GPU against each user's speed) and the winner: the most tokens/s and GPU within the SLO, whose config
     is DIR/best.yaml. A setting without a table is an engine argument. The deployment itself must not run meanwhile.
 
-    Exit 0: measured. 4: none of them is possible. 5: the host is not fit, or the name is taken. 7: no server came up.
-    130: interrupted; what was started has been stopped, and --resume goes on.
+    Exit 0: measured. 3: not one is a valid config. 4: none is possible. 5: the host is not fit, or the name is taken.
+    7: no server came up. 130: interrupted; what was started has been stopped, and --resume goes on.
 
     Example: dsv4 bench tune flash-b200 --vary max_num_batched_tokens=8192,16384,65536 --slo ttft=2000
 
     Example: dsv4 bench tune my.yaml --vary 'parallel={tensor: 4, expert: true},{data: 8, expert: true}'
     """
-    from dsv4_launch.cli.bench import asked as bench_asked
-    from dsv4_launch.cli.bench import tuning as bench_tuning
+    from dsv4_launch.cli.bench import tuning
+    from dsv4_launch.cli.bench.asked import Asked, lengths
 
-    asked = bench_asked.Asked(
-        lengths=bench_asked.lengths(preset.value, input_len, output_len, None),
+    asked = Asked(
+        lengths=lengths(preset.value, input_len, output_len, None),
         concurrency=concurrency,
         per_concurrency=per_concurrency,
         repeats=repeats,
@@ -109,5 +92,5 @@ def tune(
         client_image=client_image,
         target=target.value if target else None,
     )
-    wanted = bench_tuning.Wanted(config, tuple(vary or ()), tuple(overrides or ()), directory, resume, ready_timeout)
-    return bench_tuning.tune(wanted, asked, output)
+    wanted = tuning.Wanted(config, tuple(vary or ()), tuple(overrides or ()), directory, resume, ready_timeout)
+    return tuning.tune(wanted, asked, output)

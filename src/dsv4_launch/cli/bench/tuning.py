@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from dsv4_launch.bench import tune as pure
 from dsv4_launch.bench.workload import plan_points
 from dsv4_launch.cli import options, show
-from dsv4_launch.cli.bench import asked as bench_asked
-from dsv4_launch.cli.bench import benching
-from dsv4_launch.cli.bench import live as bench_live
-from dsv4_launch.cli.bench import server as bench_server
+from dsv4_launch.cli.bench import benching, reaching
+from dsv4_launch.cli.bench.asked import Asked, plan_sweep
+from dsv4_launch.cli.bench.live import PlainLive
 from dsv4_launch.cli.configs import load_config
 from dsv4_launch.cli.serve import serving
 from dsv4_launch.config.load import to_data
 from dsv4_launch.config.write import entry_lines
-from dsv4_launch.errors import Dsv4Error, ImpossibleError, InputError, ServerError, SmokeError, UsageError
+from dsv4_launch.errors import Dsv4Error, ImpossibleError, InputError, Problem, ServerError, SmokeError, UsageError
 from dsv4_launch.run.bench import store
+from dsv4_launch.values import nearest
 
 if TYPE_CHECKING:
     from dsv4_launch.bench.tune import Best, Candidate, Scored, Tune
@@ -42,16 +42,16 @@ class Wanted:
     ready_timeout_s: float | None
 
 
-def tune(wanted: Wanted, asked: bench_asked.Asked, output: options.Output) -> int:
+def tune(wanted: Wanted, asked: Asked, output: options.Output) -> int:
     """Try all candidates that are left; returns the exit code. Raises what a launch and a sweep raise."""
     from dsv4_launch.run.interrupts import terminate_as_interrupt
 
     if asked.target is not None:
         wanted = replace(wanted, overrides=(*wanted.overrides, f"target={{type: {asked.target}}}"))
     folder, doc = _begin(wanted, asked)
+    doc = _judge_all(doc)
     terminate_as_interrupt()
     with store.locked(folder):
-        doc = _judge_all(doc)
         _save(folder, doc)
         for candidate in doc.candidates:
             if candidate.state == "planned":
@@ -73,7 +73,7 @@ def tune(wanted: Wanted, asked: bench_asked.Asked, output: options.Output) -> in
     return _exit_code(doc)
 
 
-def _begin(wanted: Wanted, asked: bench_asked.Asked) -> tuple[Path, Tune]:
+def _begin(wanted: Wanted, asked: Asked) -> tuple[Path, Tune]:
     if wanted.resume is not None:
         if wanted.vary or wanted.config is not None or wanted.directory is not None:
             raise UsageError("--resume goes on as it was asked for: leave config, --vary and --dir out.")
@@ -88,7 +88,7 @@ def _begin(wanted: Wanted, asked: bench_asked.Asked) -> tuple[Path, Tune]:
         raise InputError(
             "There is a tuning in this directory already.", where=str(folder), fix="--resume goes on with it."
         )
-    workload, method, points = bench_asked.plan(asked)
+    workload, method, points = plan_sweep(asked)
     return folder, pure.Tune(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         dsv4=version("dsv4-launch"),
@@ -108,13 +108,34 @@ def _loaded(doc: Tune, candidate: Candidate) -> Loaded:
 
 
 def _judge_all(doc: Tune) -> Tune:
-    """Skip what is not valid or cannot fit, and say so, before anything is launched."""
-    return doc.model_copy(
-        update={"candidates": tuple(_judge(doc, c) if c.state == "planned" else c for c in doc.candidates)}
-    )
+    """Skip what is not valid or cannot fit, and say so, before anything is launched.
+
+    Raises InputError when no candidate is valid: a misspelt name is no measurement to keep.
+    """
+    judged = [_judge(doc, c) if c.state == "planned" else (c, None) for c in doc.candidates]
+    wrong = [error for _, error in judged if isinstance(error, InputError)]
+    if len(wrong) == len(judged):
+        problems = (problem for error in wrong for problem in error.problems)
+        raise InputError(*dict.fromkeys(_as_varied(one) for one in problems))
+    for candidate, error in judged:
+        if error is not None:
+            show.note(f"{candidate.key} {_label(candidate)}: skipped: {show.clean(candidate.why)}")
+    return doc.model_copy(update={"candidates": tuple(candidate for candidate, _ in judged)})
 
 
-def _judge(doc: Tune, candidate: Candidate) -> Candidate:
+def _as_varied(problem: Problem) -> Problem:
+    """A problem at ``--set engine.x`` as it was written: at ``--vary x``."""
+    if not problem.where.startswith("--set "):
+        return problem
+    path = problem.where.removeprefix("--set ").removeprefix("engine.")
+    head, dot, rest = path.partition(".")
+    meant = nearest(head, pure.TOP) if problem.code == "flag-unknown" else None
+    fix = f"Did you mean {meant}{dot}{rest}?" if meant and not problem.fix.startswith("Did you") else problem.fix
+    return replace(problem, where=f"--vary {path}", fix=fix)
+
+
+def _judge(doc: Tune, candidate: Candidate) -> tuple[Candidate, Dsv4Error | None]:
+    """A candidate with its GPUs and free memory, or skipped and the reason."""
     from dsv4_launch.plan.fit import answer, misfit
     from dsv4_launch.plan.fit_question import question
     from dsv4_launch.plan.resolve import resolve
@@ -128,15 +149,13 @@ def _judge(doc: Tune, candidate: Candidate) -> Candidate:
             raise ImpossibleError(problem)
     except (InputError, ImpossibleError) as error:
         why = f"{error.problems[0].message} {error.problems[0].fix}".strip()
-        show.note(f"{candidate.key} {_label(candidate)}: skipped: {show.clean(why)}")
-        return candidate.model_copy(update={"state": "skipped", "why": why})
+        return candidate.model_copy(update={"state": "skipped", "why": why}), error
     free = found.available_kv_gib if found is not None else None
-    return candidate.model_copy(
-        update={"gpus": plan.gpus.count, "free_gib": None if free is None else max(0.0, round(free, 2))}
-    )
+    free_gib = None if free is None else max(0.0, round(free, 2))
+    return candidate.model_copy(update={"gpus": plan.gpus.count, "free_gib": free_gib}), None
 
 
-def _try(folder: Path, doc: Tune, candidate: Candidate, wanted: Wanted, asked: bench_asked.Asked) -> Candidate:
+def _try(folder: Path, doc: Tune, candidate: Candidate, wanted: Wanted, asked: Asked) -> Candidate:
     from dsv4_launch.plan.resolve import resolve
     from dsv4_launch.run import claim
     from dsv4_launch.run.interrupts import deaf
@@ -164,7 +183,7 @@ def _try(folder: Path, doc: Tune, candidate: Candidate, wanted: Wanted, asked: b
     return candidate.model_copy(update={"state": "measured", "why": ""})
 
 
-def _measure(folder: Path, doc: Tune, candidate: Candidate, plan: Plan, asked: bench_asked.Asked) -> None:
+def _measure(folder: Path, doc: Tune, candidate: Candidate, plan: Plan, asked: Asked) -> None:
     own = folder / candidate.key
     begun = (own / store.RUN).exists()
     mine = replace(
@@ -175,9 +194,9 @@ def _measure(folder: Path, doc: Tune, candidate: Candidate, plan: Plan, asked: b
         note=f"{_label(candidate)}",
     )
     points = plan_points(doc.workload, doc.method, doc.concurrency)
-    server = bench_server.find(plan.name, None, None, None, plan.target)
-    client = bench_server.client_of(server, asked.client_python, asked.client_image)
-    benching.measure(own, mine, server, client, (doc.workload, doc.method, points), bench_live.PlainLive())
+    server = reaching.find(plan.name, None, None, None, plan.target)
+    client = reaching.client_of(server, asked.client_python, asked.client_image)
+    benching.measure(own, mine, server, client, (doc.workload, doc.method, points), PlainLive())
 
 
 def _rank(folder: Path, doc: Tune) -> Tune:

@@ -18,6 +18,7 @@ class Awaited(StrEnum):
 
 facts_app = typer.Typer(
     help="Compare recorded hosts.\n\nExample: dsv4 doctor --save a.json; dsv4 facts diff a.json b.json",
+    no_args_is_help=True,
     rich_markup_mode=None,
 )
 

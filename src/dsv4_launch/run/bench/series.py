@@ -12,7 +12,7 @@ from dsv4_launch.bench.described import run_series
 from dsv4_launch.bench.results import load_json
 from dsv4_launch.bench.series import Series, with_own_labels
 from dsv4_launch.errors import InputError, Problem
-from dsv4_launch.run.bench import store as bench_store
+from dsv4_launch.run.bench import store
 
 _MAX_FILES = 1000
 
@@ -40,9 +40,9 @@ def load_all(paths: Iterable[str]) -> tuple[Series, ...]:
 
 def load(path: Path) -> tuple[Series, ...]:
     """The series of one path. Raises InputError: neither a run directory nor a file or folder of a known tool."""
-    if path.is_dir() and not (path / bench_store.RUN).exists():
+    if path.is_dir() and not (path / store.RUN).exists():
         return _folder(path)
-    if path.is_dir() or path.name == bench_store.RUN:
+    if path.is_dir() or path.name == store.RUN:
         return (_run(path if path.is_dir() else path.parent),)
     if not path.exists():
         raise InputError("There is no such file or directory.", where=str(path), fix=tool_files.EXPECTED)
@@ -50,7 +50,7 @@ def load(path: Path) -> tuple[Series, ...]:
 
 
 def _run(folder: Path) -> Series:
-    results = bench_store.load(folder)
+    results = store.load(folder)
     measured = ((one.planned, one.side, one.point) for one in results.measured)
     problems = (f"{problem.where}: {problem.message}" for problem in results.problems)
     return run_series(results.run, measured, label=results.run.name or folder.name, problems=problems)

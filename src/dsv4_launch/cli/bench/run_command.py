@@ -8,14 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from dsv4_launch.cli import options
-
-
-class Preset(StrEnum):
-    """Lengths of input and output that others measure too."""
-
-    default = "default"
-    inferencex = "inferencex"
-    long_context = "long-context"
+from dsv4_launch.cli.bench import load_options
 
 
 class Api(StrEnum):
@@ -66,20 +59,10 @@ def run(
             "--resume", metavar="DIR", help="Go on with this run: only what is missing is measured.", show_default=False
         ),
     ] = None,
-    preset: Annotated[
-        Preset, typer.Option("--preset", help="Lengths: 1024/1024, 8192/1024 or 131072/1024 tokens.")
-    ] = Preset.default,
-    input_len: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--input-len", metavar="N", min=1, help="Tokens of each prompt.", show_default=False),
-    ] = None,
-    output_len: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--output-len", metavar="N", min=1, help="Tokens of each answer.", show_default=False),
-    ] = None,
-    concurrency: Annotated[
-        str, typer.Option("--concurrency", metavar="LIST", help="Requests in flight: 1,8,64, or doubling as 1..64.")
-    ] = "1..1024",
+    preset: load_options.PresetOption = load_options.Preset.default,
+    input_len: load_options.InputLen = None,
+    output_len: load_options.OutputLen = None,
+    concurrency: load_options.Concurrency = "1..1024",
     total_tokens: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
@@ -124,11 +107,11 @@ def run(
         typer.Option("--temperature", metavar="T", min=0, help="Default: the server's own.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=1_000_000, help="Of the prompts.")] = 0,
-    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, max=100, help="Rounds over all points.")] = 1,
+    repeats: load_options.Repeats = 1,
     warmup: Annotated[
         int, typer.Option("--warmup", metavar="N", min=0, help="Requests before each point, for each one in flight.")
     ] = 2,
-    rest: Annotated[float, typer.Option("--rest", metavar="SECONDS", min=0, help="Between two points.")] = 5.0,
+    rest: load_options.Rest = 5.0,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest time of a point; 0: any.")
     ] = 0.0,
@@ -149,24 +132,9 @@ def run(
             "--stop-fall", metavar="SHARE", min=0, max=1, help="Nor once throughput fell by this share; 0: never."
         ),
     ] = 0.0,
-    tokenizer: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--tokenizer", metavar="DIR", help="The model's folder, as the client sees it.", show_default=False
-        ),
-    ] = None,
-    client_python: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--client-python", metavar="PATH", help="Load from this Python's vLLM instead.", show_default=False
-        ),
-    ] = None,
-    client_image: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--client-image", metavar="IMAGE", help="Load from this image's vLLM instead.", show_default=False
-        ),
-    ] = None,
+    tokenizer: load_options.Tokenizer = None,
+    client_python: load_options.ClientPython = None,
+    client_image: load_options.ClientImage = None,
     detailed: Annotated[
         Optional[bool],  # noqa: UP045
         typer.Option(
@@ -198,17 +166,17 @@ def run(
 
     Example: dsv4 bench run --url http://127.0.0.1:8000 --tokenizer /models/flash --preset inferencex --slo ttft=2000
     """
-    from dsv4_launch.cli.bench import asked as bench_asked
     from dsv4_launch.cli.bench import benching
+    from dsv4_launch.cli.bench.asked import Asked, lengths
 
-    asked = bench_asked.Asked(
+    asked = Asked(
         name=name,
         url=url,
         model=model,
         key_env=key_env,
         directory=directory,
         resume=resume,
-        lengths=bench_asked.lengths(preset.value, input_len, output_len, dataset),
+        lengths=lengths(preset.value, input_len, output_len, dataset),
         concurrency=concurrency,
         total_tokens=total_tokens,
         per_concurrency=per_concurrency,
