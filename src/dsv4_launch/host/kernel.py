@@ -16,9 +16,11 @@ JOURNAL = ("journalctl", "--dmesg", "--boot", "--no-pager", "--output=cat", "--g
 ASK_S = 4.0
 MAX_ERRORS = 1000
 
-# `NVRM: Xid (PCI:0000:1b:00): 79, pid=…, GPU has fallen off the bus.`; some drivers write the bus without its domain.
-_XID = re.compile(r"NVRM: Xid \(PCI:([0-9A-Fa-f:.]{4,20})\): (\d{1,5})(?:, (.{0,300}))?")
+# `NVRM: Xid (PCI:0000:1b:00): 79, pid=…, name=…, GPU has fallen off the bus.`; some drivers write the bus without its
+# domain, and a MIG instance behind it. Driver 580.95.05, src/nvidia/src/kernel/gpu/rc/kernel_rc.c:382-410.
+_XID = re.compile(r"NVRM: Xid \(PCI:([0-9A-Fa-f:.]{4,20})(?: GPU-[^)]{1,30})?\): (\d{1,5})(?:, (.{0,300}))?")
 # `nvidia-nvswitch0: SXid (PCI:0000:05:00.0): 20034, Fatal, Link 30 LTSSM Fault Up`
+# Driver 580.95.05, src/common/nvswitch/kernel/inc/common_nvswitch.h:163, intr_nvswitch.h:108.
 _SXID = re.compile(r"nvidia-nvswitch\d+: SXid \(PCI:([0-9A-Fa-f:.]{4,20})\): (\d{1,6})(?:, (.{0,300}))?")
 _PROCESS = re.compile(r"pid=\S+ ?|name=\S+ ?")
 

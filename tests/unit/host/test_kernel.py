@@ -17,6 +17,7 @@ Okt 06 17:59:27 node kernel: NVRM: Xid (PCI:0000:01:00): 79, pid=1122, GPU has f
 Okt 06 17:59:28 node kernel: NVRM: GPU 0000:01:00.0: GPU has fallen off the bus.
 NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus.
 NVRM: Xid (PCI:0000:83:00): 48
+NVRM: Xid (PCI:0000:84:00 GPU-I:05 GPU-CI:00): 94, pid=7194, name=canary-job, Contained: CE User Channel (0x9).
 <6>[ 900.1] NVRM: Xid (PCI:0000:83:00): 149, NETIR_LINK_EVT Fatal XC0 i0 Link 05 (0x004505c6 0x00000000)
 """
 
@@ -29,6 +30,7 @@ def test_every_form_is_read_once_with_its_count_and_without_processes() -> None:
         ("xid", 119, "0000:0f:00", 1, False),
         ("xid", 79, "0000:01:00", 2, False),
         ("xid", 48, "0000:83:00", 1, False),
+        ("xid", 94, "0000:84:00", 1, False),
         ("xid", 149, "0000:83:00", 1, False),
     ]
     assert found[2].text == "Timeout waiting for RPC from GSP0!"

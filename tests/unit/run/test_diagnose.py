@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from doubles import PLAN, FakeDriver, Told, service, world
 
+from dsv4_launch.catalog.read import table
 from dsv4_launch.cli.advisories import diagnosing
 from dsv4_launch.cli.main import main
 from dsv4_launch.errors import HostError, ServerError
@@ -116,6 +117,13 @@ def test_a_broken_gpu_in_the_kernel_log_comes_first() -> None:
     assert ids(alone) == ["D67"], "a fatal error of an NVSwitch"
     assert diagnose(["x"], kernel=()).kernel == ()
     assert diagnose(["x"]).kernel is None
+
+
+@pytest.mark.parametrize("number", [int(number) for number, row in table("xids").items() if row["grave"]])
+def test_every_grave_xid_is_explained_from_the_kernel_and_from_a_pasted_log(number: int) -> None:
+    error = KernelError(kind="xid", number=number, pci="0000:1b:00", count=1, text="words of the driver")
+    assert ids(diagnose(["x"], service(life="exited", exit_code=1), kernel=[error])) == ["D67"]
+    assert ids(diagnose([f"[ 12.3] NVRM: Xid (PCI:0000:1b:00): {number}, pid=1, name=x, words"])) == ["D67"]
 
 
 def test_a_death_is_told_with_the_patch_and_without_what_is_only_good_to_know() -> None:

@@ -63,13 +63,15 @@ def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: Watch
     """A watcher of this service by the rules of its config (the defaults where it has none that can be read)."""
     from dsv4_launch.config.watch import Watch
     from dsv4_launch.host.kernel_since import errors_since
+    from dsv4_launch.plan.secret_names import secret_names
     from dsv4_launch.run.api_key import key_of
     from dsv4_launch.run.watch import event as watch_event
     from dsv4_launch.run.watch.watcher import Subject, Watcher
 
     environ = dict(os.environ)
     policy = config.watch if config else Watch()
-    secret = (config.server.api_key_env or "", config.secrets.hf_token, *config.secrets.pass_through) if config else ()
+    # A file that was named may name other variables than the config that the service carries.
+    secret = secret_names(config) | secret_names(_carried(seen))
     subject = Subject(
         driver=driver,
         name=seen.name,
@@ -159,6 +161,15 @@ def _config(argument: str, seen: Seen) -> LaunchConfig | None:
     except Dsv4Error as error:
         show.note(f"warning: its config cannot be read, so the defaults hold: {show.clean(error.problems[0].message)}")
         return None
+
+
+def _carried(seen: Seen) -> LaunchConfig | None:
+    """The config that the service carries; None where it cannot be read."""
+    from dsv4_launch.run.status import loaded
+
+    with contextlib.suppress(Dsv4Error):
+        return loaded(seen.config).config
+    return None
 
 
 def _by(seen: Seen) -> str:
