@@ -86,6 +86,8 @@ PLANS: dict[str, Plan] = {
     "files": replace(REFERENCE, container=replace(REFERENCE.container, ulimits={"nofile": 4096})),
     "gated": replace(REFERENCE, model=replace(REFERENCE.model, gated=True)),
     "with-key": replace(REFERENCE, environment=(Variable("VLLM_API_KEY", None, "", "", env_from="MY_KEY"),)),
+    "public": replace(REFERENCE, host="0.0.0.0"),
+    "public-with-key": replace(REFERENCE, host="::", api_key_env="MY_KEY"),
     "private-ipc": replace(REFERENCE, container=replace(REFERENCE.container, ipc="private", shm_size="1g")),
     "default-runtime": replace(REFERENCE, container=replace(REFERENCE.container, runtime="")),
     "rehearsal": replace(

@@ -1,9 +1,12 @@
 """The address that the endpoint will be published on, and the way to the Hub when that was asked for."""
 
+from ipaddress import IPv6Address, ip_address
+
 from dsv4_launch.catalog.thresholds import number
 from dsv4_launch.checks.base import Context, Finding, NotAsked, Unknown, check
 from dsv4_launch.checks.storage import snapshot
 from dsv4_launch.facts import Network
+from dsv4_launch.plan.binds import KEY_VARIABLE
 
 _CENTURY_S = 100 * 366 * 86400
 
@@ -49,6 +52,34 @@ def clock_right(context: Context) -> Finding | None:
         return None
     way = "ahead" if skew_s > 0 else "behind"
     return Finding(f"The clock is {abs(skew_s):.0f} s {way}", "switch on time synchronisation (chrony, timesyncd)")
+
+
+@check("NET004", applies=lambda plan: is_public(plan.host))
+def key_asked_for(context: Context) -> Finding | None:
+    """An endpoint that is published to others asks for a key.
+
+    On every interface (0.0.0.0, ::), a public address or a name, whoever reaches the port can use the model; ports that
+    Docker publishes bypass `ufw`. A private address of a network that you trust is only warned of (D58). The key alone
+    guards /v1 and nothing else (D59), so a proxy belongs in front as well: `dsv4 proxy` prints its file. What another
+    guard keeps others from may be launched with `--skip NET004=REASON`.
+    """
+    plan = context.plan
+    if plan.api_key_env or any(variable.name == KEY_VARIABLE for variable in plan.environment):
+        return None
+    found = f"The endpoint would be open on {plan.host}:{plan.port} and asks for no key"
+    fix = "set `server: {host: 127.0.0.1}` and put a proxy in front (`dsv4 proxy`), or `server: {api_key_env: NAME}`"
+    return Finding(found, f"{fix}; `--skip NET004=REASON` if something else guards it")
+
+
+def is_public(host: str) -> bool:
+    """Whether others may reach an address: not loopback, and no private network's. A name may mean any address."""
+    try:
+        address = ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return host != "localhost"
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_unspecified or address.is_global
 
 
 def asked(context: Context) -> Network:

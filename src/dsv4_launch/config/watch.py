@@ -20,8 +20,8 @@ class OnFailure(BaseModel):
     command: tuple[Annotated[str, Field(max_length=4096, pattern=_ONE_LINE)], ...] | None = Field(
         None,
         description="Program and arguments to run, without a shell. The facts are in DSV4_ variables, and as JSON on "
-        "its standard input; the variables of keys and tokens (those that the config names, HF_TOKEN, VLLM_API_KEY) are taken out of its "
-        "environment.",
+        "its standard input; variables of keys and tokens (those that the config names, HF_TOKEN, VLLM_API_KEY) are "
+        "taken out of its environment.",
     )
     webhook: Annotated[str, Field(max_length=2048, pattern=URL)] | None = Field(
         None, description="URL that gets the facts as a JSON POST. One that holds a token belongs in webhook_env."

@@ -16,7 +16,19 @@ def by_status(results: tuple[Result, ...], status: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["docker", "native", "last-four", "gated", "with-key", "default-runtime", "rehearsal", "mega-moe", "eager"]
+    "name",
+    [
+        "docker",
+        "native",
+        "last-four",
+        "gated",
+        "with-key",
+        "public-with-key",
+        "default-runtime",
+        "rehearsal",
+        "mega-moe",
+        "eager",
+    ],
 )
 def test_a_good_host_passes_every_check_that_applies(name: str) -> None:
     results = examine(PLANS[name], good_host())

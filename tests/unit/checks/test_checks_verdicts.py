@@ -1,13 +1,13 @@
 """What the checks say about hosts that are neither plainly good nor plainly faulty."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from checks import good_host
 from checks.plans import PLANS, REFERENCE
-from dsv4_launch.checks.examine import Result, examine
+from dsv4_launch.checks.examine import Result, blocking, examine, warnings
 from dsv4_launch.plan.types import Plan, Stack, Variable
 
 OURS = {"id": "c1", "state": "running", "image": "x", "labels": {"dsv4.name": "flash-b200"}, "host_ports": [8000]}
@@ -183,6 +183,47 @@ def test_a_published_port_counts_even_where_nothing_listens(published: str, pass
     found = result_of("NET001", REFERENCE, {"docker.published": {published: "other"}})
     assert (found.status == "passed") is passes
     assert passes or "taken by container other" in found.message
+
+
+@pytest.mark.parametrize("target", ["docker", "native"])
+@pytest.mark.parametrize(
+    ("host", "public"),
+    [
+        ("0.0.0.0", True),
+        ("::", True),
+        ("[::]", True),
+        ("8.8.8.8", True),
+        ("2600::1", True),
+        ("::ffff:8.8.8.8", True),
+        ("node7.example.com", True),
+        ("127.0.0.1", False),
+        ("127.9.9.9", False),
+        ("::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("fe80::1%eth0", False),
+        ("localhost", False),
+        ("10.0.0.5", False),
+        ("172.17.0.1", False),
+        ("100.64.0.1", False),
+        ("fd00::1", False),
+    ],
+)
+def test_an_endpoint_that_others_reach_needs_a_key(
+    host: str, public: bool, target: Literal["docker", "native"]
+) -> None:
+    plan = replace(REFERENCE, host=host, target=target)
+    assert result_of("NET004", plan, {}).status == ("failed" if public else "not applicable")
+    key = Variable("VLLM_API_KEY", None, "", "", env_from="VLLM_API_KEY")
+    for guarded in (replace(plan, api_key_env="MY_KEY"), replace(plan, environment=(key,))):
+        assert result_of("NET004", guarded, {}).status == ("passed" if public else "not applicable")
+
+
+def test_an_open_endpoint_forbids_the_launch_unless_a_reason_is_given() -> None:
+    (found,) = blocking(examine(PLANS["public"], good_host()))
+    assert (found.code, found.severity) == ("NET004", "error")
+    skipped = examine(PLANS["public"], good_host(), {"NET004": "a firewall before the node"})
+    assert not blocking(skipped)
+    assert [(r.code, r.why) for r in warnings(skipped)] == [("NET004", "a firewall before the node")]
 
 
 def test_weights_that_are_there_need_no_room() -> None:
