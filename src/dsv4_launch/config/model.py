@@ -275,17 +275,20 @@ class LaunchConfig(Strict):
         description="GPUs to use: all (the server takes the first ones), auto (the launch takes free ones, near each "
         "other), or a list of indices.",
     )
-    parallel: Parallel = Field(default_factory=Parallel, description="Parallel layout.")
-    engine: Engine = Field(default_factory=Engine, description="vLLM engine arguments.")
+    parallel: Parallel = Field(default_factory=Parallel.model_construct, description="Parallel layout.")
+    engine: Engine = Field(default_factory=Engine.model_construct, description="vLLM engine arguments.")
     env: Mapping[EnvName, Annotated[str, Field(max_length=4096, pattern=r"^[^\x00\n\r]*$")]] = Field(
         default_factory=dict, description="Environment of the server. Never a secret: those go by name, in secrets."
     )
-    server: Server = Field(default_factory=Server, description="The endpoint.")
-    container: Container = Field(default_factory=Container, description="Container options.")
+    server: Server = Field(default_factory=Server.model_construct, description="The endpoint.")
+    container: Container = Field(default_factory=Container.model_construct, description="Container options.")
     target: Annotated[DockerTarget | NativeTarget, Field(discriminator="type")] = Field(
-        default_factory=lambda: DockerTarget(type="docker"), description="Where it runs: docker or native."
+        default_factory=lambda: DockerTarget.model_construct(type="docker"),
+        description="Where it runs: docker or native.",
     )
-    secrets: Secrets = Field(default_factory=Secrets, description="Names of variables that hold secrets.")
-    hub: Hub = Field(default_factory=Hub, description="What a start may ask of the Hugging Face Hub.")
-    start: Start = Field(default_factory=Start, description="Deadlines of a start.")
-    watch: Watch = Field(default_factory=Watch, description="How it is watched while it runs.")
+    secrets: Secrets = Field(
+        default_factory=Secrets.model_construct, description="Names of variables that hold secrets."
+    )
+    hub: Hub = Field(default_factory=Hub.model_construct, description="What a start may ask of the Hugging Face Hub.")
+    start: Start = Field(default_factory=Start.model_construct, description="Deadlines of a start.")
+    watch: Watch = Field(default_factory=Watch.model_construct, description="How it is watched while it runs.")

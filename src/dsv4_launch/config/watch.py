@@ -59,5 +59,5 @@ class Watch(BaseModel):
     )
     on_hang: Literal["report", "restart"] = Field("report", description="What to do about a hang.")
     on_failure: OnFailure = Field(
-        default_factory=OnFailure, description="Command and webhook that are told of a failure."
+        default_factory=OnFailure.model_construct, description="Command and webhook that are told of a failure."
     )

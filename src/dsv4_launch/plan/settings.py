@@ -55,7 +55,9 @@ def _setting(part: Any, path: Path, value: Any, where: Callable[[Path], str]) ->
 
 def _plain(value: Any) -> Any:
     """Nested config tables as plain data, without what was not set."""
-    return value.model_dump(exclude_unset=True) if hasattr(value, "model_dump") else value
+    # Not model_dump: pydantic would build a serializer of each such table for it.
+    is_table = hasattr(value, "model_fields_set")
+    return {name: item for name, item in value if name in value.model_fields_set} if is_table else value
 
 
 def settle(
