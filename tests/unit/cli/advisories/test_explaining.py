@@ -1,4 +1,4 @@
-"""`dsv4 advisories`, `dsv4 explain` and `dsv4 validate --fix`, as a user sees them."""
+"""`dsv4 advisories` and `dsv4 explain`, as a user sees them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from dsv4_launch.catalog.read import table
 from dsv4_launch.catalog.rules import constraints
 from dsv4_launch.cli.advisories.advising import bounded_lines
 from dsv4_launch.cli.advisories.explaining import explanations
-from dsv4_launch.cli.configs import builtins
 from dsv4_launch.cli.main import main
 
-SOURCES = Path(__file__).resolve().parents[3] / "src" / "dsv4_launch"
+SOURCES = Path(__file__).resolve().parents[4] / "src" / "dsv4_launch"
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -99,50 +98,6 @@ def test_no_code_has_two_meanings():
     codes = [row["code"] for row in table("problems")["problem"]]
     assert len(codes) == len(set(codes))
     assert not set(codes) & {constraint.code for constraint in constraints()}
-
-
-def test_fix_mends_the_file_and_says_what(capsys, tmp_path):
-    config = tmp_path / "mine.yaml"
-    config.write_bytes(builtins()["flash-b200"].read_bytes())
-    config.chmod(0o640)
-    changes = data(capsys, "validate", str(config), "--fix")["files"][0]["changes"]
-    assert [change["path"] for change in changes] == ["vllm", "engine.max_num_batched_tokens"]
-    assert 'vllm: "0.20.2"' in config.read_text("utf-8")
-    assert config.stat().st_mode & 0o777 == 0o640
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
-    before = config.read_bytes()
-    assert data(capsys, "validate", str(config), "--fix")["files"][0]["changes"] == []
-    assert config.read_bytes() == before
-
-
-def test_fix_follows_a_link_and_leaves_it_one(capsys, tmp_path):
-    real, link = tmp_path / "real.yaml", tmp_path / "link.yaml"
-    real.write_bytes(builtins()["flash-b200"].read_bytes())
-    link.symlink_to(real)
-    assert run(capsys, "validate", str(link), "--fix")[0] == 0
-    assert link.is_symlink()
-    assert "0.20.2" in real.read_text("utf-8")
-
-
-@pytest.mark.parametrize("by_path", [False, True])
-def test_fix_never_changes_a_built_in(capsys, by_path):
-    path = builtins()["flash-b200"]
-    before = path.read_bytes()
-    code, _, err = run(capsys, "validate", str(path) if by_path else "flash-b200", "--fix")
-    assert code == 0
-    assert "not changed" in err
-    assert path.read_bytes() == before
-
-
-def test_fix_and_set_exclude_each_other(capsys, tmp_path):
-    assert run(capsys, "validate", "flash-b200", "--fix", "--set", "engine.max_num_seqs=1")[0] == 2
-
-
-def test_fix_leaves_what_it_cannot_read(capsys, tmp_path):
-    config = tmp_path / "bad.yaml"
-    config.write_bytes(b"name: \xff\n")
-    assert run(capsys, "validate", str(config), "--fix")[0] == 3
-    assert config.read_bytes() == b"name: \xff\n"
 
 
 def test_what_vllm_refuses_of_arguments_together_is_explained():
