@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from dsv4_launch.convert.engine import Engine
 from dsv4_launch.convert.launch import Launch, Option, Variable
@@ -19,12 +19,12 @@ _SECRET_ARGUMENTS = ("--api-key", "--api_key", "--hf-token", "--hf_token")
 
 def command_text(launch: Launch, engine: Engine, text: str) -> str:
     """The command, one option a line."""
-    groups = list(_container(launch, text) if launch.contained else _native(launch))
-    groups += _engine(engine.words, text)
+    groups = list(_container(launch, engine, text) if launch.contained else _native(launch))
+    groups += _engine(engine, text)
     return " \\\n  ".join(groups)
 
 
-def _container(launch: Launch, text: str) -> Iterator[str]:
+def _container(launch: Launch, engine: Engine, text: str) -> Iterator[str]:
     program = launch.program if launch.kind == "docker" else "docker"
     yield f"{program} run"
     yield "--detach"
@@ -33,6 +33,9 @@ def _container(launch: Launch, text: str) -> Iterator[str]:
             yield _option(option, text)
     for variable in launch.variables:
         yield f"--env {_variable(variable)}"
+    named = {variable.name for variable in launch.variables}
+    if "api_key" in engine.parsed.given and "VLLM_API_KEY" not in named:
+        yield "--env VLLM_API_KEY"
     if launch.image is not None:
         yield _word(launch.image, text)
 
@@ -70,10 +73,12 @@ def _word(word: Word, text: str) -> str:
     return shlex.quote(word.text)
 
 
-def _engine(words: Sequence[Word], text: str) -> list[str]:
+def _engine(engine: Engine, text: str) -> list[str]:
+    # What may hold options itself has a line of its own, and is no value of the option before it.
+    alone = {word.span for word in engine.unread()}
     groups: list[str] = []
     skip = False
-    for word in words:
+    for word in engine.written(engine.words):
         if skip:
             skip = False
             continue
@@ -81,7 +86,7 @@ def _engine(words: Sequence[Word], text: str) -> list[str]:
         if name in _SECRET_ARGUMENTS:
             skip = not equals
             continue
-        if word.text.startswith("-") or not groups or (word.opaque and "[@]" in word.text):
+        if word.text.startswith("-") or not groups or word.span in alone:
             groups.append(_word(word, text))
         else:
             groups[-1] += " " + _word(word, text)

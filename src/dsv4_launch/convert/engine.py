@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Literal
 
 from dsv4_launch.catalog.flags import flag_table, nearest_version, versions
@@ -43,22 +44,48 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """``words`` are the parsed ones, JSON mended; ``open_ended``: words may be missing that only a shell knows."""
+    """``words`` are the parsed ones, JSON mended; ``open_ended``: there may be more, which only a shell knows.
+
+    ``spread``: words such as ``"${ARGS[@]}"`` that stand for none, one or several, each with the number of parsed words
+    in front of it.
+    """
 
     release: Release
     words: tuple[Word, ...]
     parsed: Parsed
     refusals: tuple[Refusal, ...]
     faults: tuple[Fault, ...]
-    open_ended: bool
+    spread: tuple[tuple[int, Word], ...] = ()
+
+    @property
+    def open_ended(self) -> bool:
+        return bool(self.unread())
+
+    def written(self, words: Sequence[Word | None]) -> tuple[Word, ...]:
+        """Words in the place of ``self.words`` (None: left out), with those that stand for several between them."""
+        places = [(n + 1, word) for n, word in enumerate(words) if word is not None]
+        # Stable: a word that stands for several comes behind the word that it followed.
+        return tuple(word for _, word in sorted([*places, *self.spread], key=lambda place: place[0]))
+
+    def unread(self) -> tuple[Word, ...]:
+        """The words that hold options which only the shell of their user knows."""
+        loose = [
+            self.words[n]
+            for refusal in self.parsed.refusals
+            if refusal.code == "unrecognized"
+            for n in refusal.at
+            if self.words[n].opaque
+        ]
+        return (*loose, *(word for _, word in self.spread))
 
 
 def read_engine(launch: Launch, text: str, vllm: str | None = None) -> Engine:
     """The words of a launch as its release reads them; of an unknown release the newest that takes them."""
     # Only in a shell's words can JSON have lost its quotes.
-    words, faults = _mended(launch.engine, text if launch.kind in ("docker", "native") else "")
-    many = any(_MANY.search(word.text) and word.opaque for word in words)
-    words = tuple(word for word in words if not (word.opaque and _MANY.search(word.text)))
+    written, faults = _mended(launch.engine, text if launch.kind in ("docker", "native") else "")
+    words = tuple(word for word in written if not _is_spread(word))
+    in_front = accumulate(0 if _is_spread(word) else 1 for word in written)
+    spread = tuple((n, word) for n, word in zip(in_front, written, strict=True) if _is_spread(word))
     release = release_of(launch, vllm)
     parsed = _parse(words, release.table)
     refusals = _certain(parsed, words)
@@ -70,11 +97,10 @@ def read_engine(launch: Launch, text: str, vllm: str | None = None) -> Engine:
                 said = f"{versions()[-1]} refuses {refused}; {version} is the newest release that takes every word"
                 release, parsed, refusals = Release(version, version, "unknown", said, release.custom), older, ()
                 break
-    unsure = many or any(word.opaque for word in words)
+    unsure = bool(spread) or any(word.opaque for word in words)
     if not unsure and not parsed.refusals:
         refusals += check(parsed, flag_table(release.table))
-    loose = any(r.code == "unrecognized" and any(words[n].opaque for n in r.at) for r in parsed.refusals)
-    return Engine(release, words, parsed, refusals, faults, many or loose)
+    return Engine(release, words, parsed, refusals, faults, spread)
 
 
 def release_of(launch: Launch, vllm: str | None) -> Release:
@@ -99,6 +125,10 @@ def _release(version: str, told: Told, *, custom: bool) -> Release:
     version = version.strip().removeprefix("v")
     near, exact = nearest_version(version)
     return Release(version, near, told, custom=custom or not exact)
+
+
+def _is_spread(word: Word) -> bool:
+    return word.opaque and bool(_MANY.search(word.text))
 
 
 def _parse(words: Sequence[Word], release: str) -> Parsed:

@@ -12,10 +12,13 @@ from dsv4_launch.convert.importer import Imported
 from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.secrets import secret_words
 from dsv4_launch.convert.words import Fault, Span
+from dsv4_launch.plan.variables import readers
 from dsv4_launch.values import nearest
 
 # Words of one option: a blank or a line break and its indentation lie between.
 _NEAR = 12
+# Looking up names takes its time, and a text may hold thousands.
+_MOST_LOOKED_UP = 10
 # Found once a text, however often: the first place is shown, with how many more there are.
 _ONCE = frozenset({"missing-continuation", "space-after-backslash", "windows-line-ends", "typographic", "placeholder"})
 
@@ -38,6 +41,7 @@ def text_findings(launch: Launch, imported: Imported) -> Iterator[Finding]:
         yield found_fault(
             Fault("repeated", *place_of(f"engine.{name.lstrip('-').replace('-', '_')}", launch, imported), name)
         )
+    yield from (found_fault(fault) for fault in _not_judged(launch, imported))
     yield from (found_fault(fault) for fault in _release(launch, imported))
     yield from (found_fault(fault) for fault in _ports(launch, imported))
     given = imported.engine.parsed.given
@@ -45,6 +49,15 @@ def text_findings(launch: Launch, imported: Imported) -> Iterator[Finding]:
         yield found_fault(Fault("no-arguments", *launch.loose[0].span))
     elif not imported.engine.parsed.model and "model" not in given and not imported.engine.open_ended:
         yield found_fault(Fault("no-model", *launch.span))
+
+
+def _not_judged(launch: Launch, imported: Imported) -> Iterator[Fault]:
+    """One fault for all words that may hold options of docker or vLLM which nobody can read here."""
+    options = [word for option in launch.options if option.opaque and not option.name for word in option.words]
+    words = sorted([*options, *imported.engine.unread()], key=lambda word: word.start)
+    if words:
+        names = dict.fromkeys(word.text for word in words)
+        yield Fault("not-judged", *words[0].span, ", ".join([*names][:6]) + (" and others" if len(names) > 6 else ""))
 
 
 def _release(launch: Launch, imported: Imported) -> Iterator[Fault]:
@@ -158,7 +171,9 @@ def environment_findings(launch: Launch, imported: Imported) -> Iterator[Finding
     known = flag_table(imported.engine.release.table).env
     unknown = [v for v in launch.variables if v.name.startswith("VLLM_") and v.name not in known]
     for n, variable in enumerate(unknown):
-        meant = nearest(variable.name, known, "VLLM_") if n < 10 and len(variable.name) < 100 else None
         said = f"vLLM {imported.engine.release.table} reads no variable {variable.name}"
-        said += f"; did you mean {meant}?" if meant else ""
+        if n < _MOST_LOOKED_UP and len(variable.name) < 100:
+            span = readers(variable.name)
+            meant = None if span else nearest(variable.name, known, "VLLM_")
+            said += f"; {span}" if span else f"; did you mean {meant}?" if meant else ""
         yield found_fault(Fault("unknown-variable", *variable.span, said))

@@ -34,13 +34,18 @@ def unread(config: LaunchConfig, known: Known, table: FlagTable, where: Where) -
     return problems, notices
 
 
-def _problem(name: str, table: FlagTable, where: str) -> Problem:
+def readers(name: str) -> str:
+    """Which releases read a variable, such as "0.20.0 to 0.22.1 do"; empty when none does."""
     others = [version for version in versions() if name in flag_table(version).env]
-    if others:
-        span = others[0] if len(others) == 1 else f"{others[0]} to {others[-1]}"
+    return "" if not others else f"{others[0]} does" if len(others) == 1 else f"{others[0]} to {others[-1]} do"
+
+
+def _problem(name: str, table: FlagTable, where: str) -> Problem:
+    span = readers(name)
+    if span:
         return Problem(
             "variable-not-in-release",
-            f"vLLM {table.version} reads no variable {name}; releases {span} do.",
+            f"vLLM {table.version} reads no variable {name}; {span}.",
             where,
             "Leave it out, or choose a release that reads it.",
         )
