@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
+from dsv4_launch.bench import labels
 from dsv4_launch.bench.levels import Level, levels
-from dsv4_launch.bench.series import MANY, Series
+from dsv4_launch.bench.series import Series
 
 # What charts and their tooltips show, beside what is worked out here.
 _SHOWN = (
@@ -15,7 +16,6 @@ _SHOWN = (
     *("output_throughput", "total_throughput", "request_throughput", "goodput", "server_ttft_mean"),
     *("running_mean", "waiting_mean", "waiting_max", "kv_usage_mean", "kv_usage_max"),
 )
-_NEAR = (0.045, 0.045)  # of either axis: about the size of a number
 _SPREAD = ("ttft", "itl", "tpot", "e2e")
 
 
@@ -24,37 +24,12 @@ def rows(series: Iterable[Series]) -> list[dict[str, Any]]:
 
     ``<latency>_mid`` is the median (published figures: the mean), ``_lo`` and ``_hi`` the lowest and highest median of
     the repeats; ``ideal`` the output throughput if it grew with the concurrency from the first level on;
-    ``per_gpu`` total tokens per second and GPU.
+    ``per_gpu`` total tokens per second and GPU; ``tag`` and ``tag_log`` where a point bears its concurrency.
     """
     found = [row for one in series for row in _of(one)]
-    _tag(found, "tag", float)
-    _tag(found, "tag_log", math.log)
+    labels.write(found, "tag", float)
+    labels.write(found, "tag_log", math.log)
     return found
-
-
-def _tag(rows: list[dict[str, Any]], tag: str, scale: Callable[[float], float]) -> None:
-    """Choose the points whose concurrency is written beside them in the chart of throughput over TTFT.
-
-    From the busiest down, each that is not too near one that is written, on a logarithmic axis of TTFT.
-    Of many series only the busiest point of each.
-    """
-    last = {row["run"]: row["c"] for row in rows if row.get("total_throughput", 0) > 0}
-    places = [
-        (math.log(row["ttft_mean"]), scale(row["total_throughput"]), row)
-        for row in rows
-        if row.get("ttft_mean", 0) > 0 and row.get("total_throughput", 0) > 0
-        if len(last) < MANY or row["c"] == last[row["run"]]
-    ]
-    if not places:
-        return
-    wide = max(x for x, _, _ in places) - min(x for x, _, _ in places) or 1.0
-    high = max(y for _, y, _ in places) - min(y for _, y, _ in places) or 1.0
-    written: list[tuple[float, float]] = []
-    for x, y, row in sorted(places, key=lambda place: -place[2]["c"]):
-        here = (x / wide, y / high)
-        if all(abs(here[0] - a) > _NEAR[0] or abs(here[1] - b) > _NEAR[1] for a, b in written):
-            written.append(here)
-            row[tag] = True
 
 
 def _of(series: Series) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dsv4_launch.bench.labels import is_wide
 from dsv4_launch.bench.look import dash
 from dsv4_launch.bench.series import MANY, STATUSES
 
@@ -114,13 +115,28 @@ class Drawing:
         total, _ = self.chart.fields
         line = self._line(total)
         line["encoding"] |= {"x": self._x(), "order": {"field": "c", "type": "quantitative"}}
-        label = {
-            "name": "label",
-            "transform": [self._drawable(total), {"filter": f"datum.{'tag_log' if self.is_log else 'tag'}"}],
-            "mark": {"type": "text", "dy": -11, "fontSize": 11},
-            "encoding": {"x": self._x(), "y": self._y(total), "text": {"field": "c", "type": "quantitative"}},
+        # The number on a rim of the page's colour: it can be read where the line of another series passes.
+        return [line, self._label(total, "halo"), self._label(total, "label")]
+
+    def _label(self, field: str, style: str) -> Layer:
+        tag = f"datum.{'tag_log' if self.is_log else 'tag'}"
+        across = f"indexof({tag}, 'e') >= 0 ? 8 : indexof({tag}, 'w') >= 0 ? -8 : 0"
+        up = f"indexof({tag}, 'n') >= 0 ? -1 : indexof({tag}, 's') >= 0 ? 1 : 0"
+        mark = {
+            "type": "text",
+            "style": style,
+            "fontSize": 11,
+            "baseline": "middle",
+            "align": {"expr": f"indexof({tag}, 'e') >= 0 ? 'left' : indexof({tag}, 'w') >= 0 ? 'right' : 'center'"},
+            "dx": {"expr": across},
+            "dy": {"expr": f"({up}) * (length({tag}) > 1 ? 8 : 12)"},
         }
-        return [line, label]
+        return {
+            "name": style,
+            "transform": [self._drawable(field), {"filter": tag}],
+            "mark": mark,
+            "encoding": {"x": self._x(), "y": self._y(field), "text": {"field": "c", "type": "quantitative"}},
+        }
 
     def _points(self, field: str) -> Layer:
         found = {row["status"] for row in self.rows}
@@ -191,7 +207,7 @@ class Drawing:
     def _x(self) -> Layer:
         if self.chart.kind == "frontier":
             values = [row["ttft_mean"] for row in self.rows if row.get("ttft_mean")]
-            wide = bool(values) and max(values) > 20 * min(values)
+            wide = is_wide(values)
             scale = {"type": "log", "nice": False} if wide else {"type": "linear", "zero": False, "nice": True}
             if wide:
                 scale["domain"] = [min(values) / 1.3, max(values) * 1.3]
@@ -208,6 +224,8 @@ class Drawing:
             scale = {"type": "log", "nice": False, "domain": [min(values) / 1.25, max(values) * 1.25]}
         elif self.chart.kind == "scaling" and values:
             scale |= {"domainMax": max(values) * 1.15}
+        elif self.chart.kind == "frontier" and values:
+            scale |= {"domainMax": max(values) * 1.08}  # room for the number above the highest point
         axis = _axis(values if self.is_log else ())
         if self.chart.key == "kv":
             axis["format"] = ".0%"

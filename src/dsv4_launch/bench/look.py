@@ -52,7 +52,9 @@ def config(theme: Theme) -> dict[str, Any]:
             "symbolSize": 70,
             "symbolBaseFillColor": QUIET[theme],
             "symbolBaseStrokeColor": QUIET[theme],
+            "layout": {"bottom": {"anchor": "start", "direction": "vertical", "margin": 8}},
         },
         "title": {"color": INK[theme], "subtitleColor": QUIET[theme], "anchor": "start", "fontSize": 14},
         "text": {"color": INK[theme]},
+        "style": {"halo": {"fill": PAGE[theme], "stroke": PAGE[theme], "strokeWidth": 4, "strokeJoin": "round"}},
     }

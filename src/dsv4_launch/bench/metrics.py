@@ -72,7 +72,11 @@ _ALL = (
     ),
     _of_point("input_throughput", "input tokens per second", "tok/s", "higher", lambda p: p.input_throughput or None),
     _of_point(
-        "total_throughput", "input and output tokens per second", "tok/s", "higher", lambda p: p.total_throughput
+        "total_throughput",
+        "input and output tokens per second",
+        "tok/s",
+        "higher",
+        lambda p: p.total_throughput or None,
     ),
     _of_point("request_throughput", "requests per second", "req/s", "higher", lambda p: p.request_throughput or None),
     _of_point("goodput", "requests per second within the SLO", "req/s", "higher", lambda p: p.goodput),

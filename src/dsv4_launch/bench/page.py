@@ -52,7 +52,7 @@ def html(
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">',
         f"<title>{escape(title)}</title>\n<style>\n{_file('page.css')}</style>\n</head>\n<body>",
         '<a class="skip" href="#charts">Skip to the charts</a>',
-        f"<header><h1>{escape(title)}</h1>{_lead(series)}</header>\n<main>",
+        f"<header><h1>{escape(title)}</h1>{_lead(series, bool(shown))}</header>\n<main>",
         *(f'<p class="note">{escape(note)}</p>' for note in notes),
         _bar(labels, series, bool(shown)),
         _charts(shown, rows),
@@ -61,6 +61,7 @@ def html(
         _differing(series),
         _runs(series),
         "</main>",
+        '<p id="said" class="unseen" role="status"></p>' if shown else "",
         f'<script type="application/json" id="report">{_json(data)}</script>' if shown else "",
         f"<script>{bundle}</script>\n<script>{script}</script>" if shown else "",
         "</body>\n</html>\n",
@@ -76,6 +77,7 @@ def _config() -> dict[str, Any]:
         look.INK["dark"]: "var(--ink)",
         look.QUIET["dark"]: "var(--quiet)",
         look.GRID["dark"]: "var(--grid)",
+        look.PAGE["dark"]: "var(--panel)",
     }
     for color, name in names.items():
         text = text.replace(json.dumps(color), json.dumps(name))
@@ -90,11 +92,13 @@ def _described(chart: Chart, rows: Sequence[Row], labels: Sequence[str], *, log:
     }
 
 
-def _lead(series: Sequence[Series]) -> str:
+def _lead(series: Sequence[Series], drawn: bool) -> str:
     samples = sum(len(one.samples) for one in series)
     models = dict.fromkeys(one.facts["model"] for one in series if one.facts.get("model") and one.kind == "run")
-    text = f"{len(series)} series, {samples} points. {', '.join(models)}".strip()
-    return f'<p class="quiet">{escape(text)}</p>'
+    text = ". ".join(filter(None, (f"{len(series)} series, {samples} points", ", ".join(models)))) + "."
+    keys = "The figures of a point: with the mouse, or, once a chart has the focus, with the keys ← and →."
+    more = f'<span class="needs-script" hidden> {keys}</span>' if drawn else ""
+    return f'<p class="quiet">{escape(text)}{more}</p>'
 
 
 def _bar(labels: Sequence[str], series: Sequence[Series], drawn: bool) -> str:
@@ -148,7 +152,8 @@ def _figure(chart: Chart, rows: Sequence[Row]) -> str:
         )
     return (
         f'<figure id="figure-{chart.key}"><figcaption><div class="head"><h3>{escape(chart.title)}</h3>{box}</div>'
-        f'<p>{escape(chart.caption)}</p></figcaption><div class="chart" id="chart-{chart.key}"></div>'
+        f'<p>{escape(chart.caption)}</p></figcaption><div class="chart" id="chart-{chart.key}" tabindex="0" '
+        f'role="group" aria-label="Chart: {escape(chart.title)}"></div>'
         f"<details><summary>Table: {escape(chart.title)}</summary>{_table(chart, rows)}</details></figure>"
     )
 
