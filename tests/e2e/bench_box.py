@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 import urllib.request
@@ -68,6 +70,27 @@ class Bench:
             text=True,
             start_new_session=True,
         )
+
+    def run_on_a_terminal(self, *words: str, timeout_s: float = 60) -> tuple[int, str, str]:
+        """`dsv4 bench run …` whose stderr is a terminal, where the live table is: exit code, stdout, what was drawn."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [DSV4, "bench", "run", *words],
+            env={**self.env(), "TERM": "xterm-256color", "COLUMNS": "150", "LINES": "40"},
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        drawn = b""
+        with contextlib.suppress(OSError):  # a terminal that nobody holds any more ends in an error
+            while data := os.read(ours, 65_536):
+                drawn += data
+        os.close(ours)
+        out, _ = process.communicate(timeout=timeout_s)
+        return process.returncode, out.decode(), drawn.decode("utf-8", "replace")
 
     def run(self, *words: str, timeout_s: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
         """`dsv4 bench run …`, waited for."""

@@ -1,7 +1,7 @@
 """aiperf's profile_export_aiperf.json: one concurrency a file (``aiperf/common/models/export_models.py`` of 0.13.0).
 
 Each metric has its unit beside it. Its inter-token latency is one value a request, (latency - TTFT) / (tokens - 1):
-what vLLM calls TPOT.
+what vLLM calls TPOT. Its inter-chunk latency has each gap between two pieces of a stream: what vLLM calls ITL.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def read(data: Mapping[str, Any], where: str) -> Series:
     latencies = {
         "ttft": _latency(data, "time_to_first_token"),
         "tpot": _latency(data, "inter_token_latency"),
+        "itl": _latency(data, "inter_chunk_latency"),
         "e2e": _latency(data, "request_latency"),
     }
     one = tool_sample(
@@ -50,7 +51,7 @@ def read(data: Mapping[str, Any], where: str) -> Series:
     return Series(facts["load generator"], "tool", (one,), facts=facts, notes=(NOTE,))
 
 
-NOTE = "aiperf's inter-token latency is one value a request: it stands under TPOT, and there is no ITL."
+NOTE = "aiperf's inter-token latency is one value a request: it stands under TPOT, its inter-chunk latency under ITL."
 
 
 def _latency(data: Mapping[str, Any], name: str) -> Latency | None:

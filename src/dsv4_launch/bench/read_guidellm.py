@@ -1,7 +1,8 @@
 """guidellm's benchmarks.json: one benchmark a concurrency (``guidellm/benchmark/schemas``, read in 0.8.1).
 
-Its statistics stand under ``successful``; request latency is in seconds, the token latencies in ms. Its ITL is a mean
-for each request, vLLM's one value for each gap between tokens.
+Its statistics stand under ``successful``; request latency is in seconds, token latencies in ms. Its ITL is one value a
+request, (last token - first token) / (tokens - 1), weighed by its gaps: what vLLM calls TPOT, and its mean is that of
+vLLM's ITL. What it calls time per output token has the wait for the first token in it, and is not read.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ _PARTS = {
 }
 _LATENCIES = {
     "ttft": ("time_to_first_token_ms", 1.0),
-    "tpot": ("time_per_output_token_ms", 1.0),
-    "itl": ("inter_token_latency_ms", 1.0),
+    "tpot": ("inter_token_latency_ms", 1.0),
     "e2e": ("request_latency", 1000.0),
 }
 
@@ -40,7 +40,7 @@ def read(data: Mapping[str, Any], where: str) -> Series:
     return Series(f"guidellm {version}", "tool", samples, facts=facts, notes=(NOTE,))
 
 
-NOTE = "guidellm's ITL is the mean of each request; vLLM's counts every gap between two tokens."
+NOTE = "guidellm's ITL is one value a request: it stands under TPOT; of the gaps between tokens only the mean is known."
 
 
 def _sample(one: object, where: str) -> Sample:
@@ -50,16 +50,19 @@ def _sample(one: object, where: str) -> Sample:
     latencies = {
         name: latency(at(metrics, key, "successful"), _PARTS, scale) for name, (key, scale) in _LATENCIES.items()
     }
+    latencies["itl"] = latency(at(metrics, "inter_token_latency_ms", "successful"), {"mean": ("mean",)})
     totals = at(metrics, "request_totals")
     rates = [
         number(metrics, name, "successful", "mean")
         for name in ("requests_per_second", "output_tokens_per_second", "tokens_per_second")
     ]
     tokens = [number(metrics, name, "successful", "total_sum") for name in ("prompt_token_count", "output_token_count")]
+    # A server that does not say how long a prompt was: then its total is that of the output.
+    total = rates[2] if tokens[0] else None
     return tool_sample(
         level,
         (number(totals, "successful"), number(totals, "errored"), number(one, "duration")),
-        (rates[0], rates[1], rates[2]),
+        (rates[0], rates[1], total),
         latencies,
         number(metrics, "request_goodput", "successful", "mean"),
         (tokens[0], tokens[1]),

@@ -13,12 +13,15 @@ delay the next one. What it sent late itself is counted, so that a wrong figure 
   --fail-every N   each N-th request is answered with HTTP 500
   --die-after N    the process ends, streams cut, at its N-th completion
   --model NAME     the served name, "calibrated" by default
+  --version TEXT   what /version says
+  --reason TEXT    what it says of a request that fails
 Port 0 takes any free one. "listening on PORT" is its first line. GET /truth tells what it did.
 """
 
 import argparse
 import asyncio
 import contextlib
+import http
 import json
 import os
 import time
@@ -214,7 +217,7 @@ class Connection(asyncio.Protocol):
         elif path == "/health":
             self.reply(200, {})
         elif path == "/version":
-            self.reply(200, {"version": "0.0.0+calibrated"})
+            self.reply(200, {"version": server.options.version})
         elif path == "/v1/models":
             entry = {"id": server.model, "object": "model", "owned_by": "vllm", "max_model_len": 1_048_576}
             self.reply(200, {"object": "list", "data": [entry]})
@@ -235,7 +238,7 @@ class Connection(asyncio.Protocol):
             self.reply(404, {"error": {"message": message, "type": "NotFoundError", "code": 404}})
         elif server.options.fail_every and server.started % server.options.fail_every == 0:
             server.failed += 1
-            self.reply(500, {"error": {"message": "asked to fail", "code": 500}})
+            self.reply(500, {"error": {"message": f"asked to fail: {server.options.reason}", "code": 500}})
         else:
             text = body.get("prompt") or "".join(str(m.get("content")) for m in body.get("messages") or ())
             server.prompt_tokens += len(text) // 4
@@ -253,7 +256,8 @@ class Connection(asyncio.Protocol):
 
     def reply(self, status: int, body: object, kind: str = "application/json") -> None:
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n"
+        reason = self.server.options.reason if status == 500 else http.HTTPStatus(status).phrase
+        head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n"
         self.transport.write(head.encode() + data)
         self.next()
 
@@ -272,6 +276,8 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--model", default="calibrated")
+    parser.add_argument("--version", default="0.0.0+calibrated")
+    parser.add_argument("--reason", default="Internal Server Error")
     parser.add_argument("--key", default="")
     for name in ("--ttft-ms", "--itl-ms", "--itl-load"):
         parser.add_argument(name, type=float, default={"--ttft-ms": 200.0, "--itl-ms": 20.0}.get(name, 0.0))

@@ -22,11 +22,11 @@ def guidellm_summary(value: float) -> dict[str, Any]:
 
 
 def guidellm(*levels: int) -> dict[str, Any]:
-    """The keys of guidellm/benchmark/schemas of 0.8.1 that are read; request latency is in seconds."""
+    """A benchmarks.json as guidellm 0.8.1 wrote one, less what is not read; request latency is in seconds."""
     values = {
         "time_to_first_token_ms": 50.0,
-        "time_per_output_token_ms": 6.0,
-        "inter_token_latency_ms": 5.0,
+        "time_per_output_token_ms": 15.4,
+        "inter_token_latency_ms": 6.0,
         "request_latency": 0.4,
         "requests_per_second": 10.0,
         "output_tokens_per_second": 640.0,
@@ -39,26 +39,34 @@ def guidellm(*levels: int) -> dict[str, Any]:
         metrics[name]["successful"]["mean"] = values[name]
     metrics["request_totals"] = {"successful": 10, "errored": 0, "incomplete": 1, "total": 11}
     return {
-        "metadata": {"version": 3, "guidellm_version": "0.8.1"},
+        "metadata": {"version": 2, "guidellm_version": "0.8.1", "python_version": "3.11.7", "platform": "Linux"},
+        "config": {},
         "benchmarks": [
-            {"config": {"strategy": {"type_": "concurrent", "streams": level}}, "duration": 2.0, "metrics": metrics}
+            {
+                "type_": "generative_benchmark",
+                "config": {"run_index": 0, "strategy": {"type_": "concurrent", "worker_count": 1, "streams": level}},
+                "metrics": metrics,
+                "duration": 2.0,
+            }
             for level in levels
         ],
+        "conclusions": {},
     }
 
 
 def aiperf(level: int) -> dict[str, Any]:
-    """The keys of aiperf/common/models/export_models.py of 0.13.0 that are read."""
+    """A profile_export_aiperf.json as aiperf 0.13.0 wrote one, less what is not read."""
 
     def metric(unit: str, value: float) -> dict[str, Any]:
         return {"unit": unit, "avg": value * 1.5, "p50": value, "p95": value * 2, "p99": value * 3, "std": 1.0}
 
     return {
-        "schema_version": "1.1",
+        "schema_version": "1.4",
         "aiperf_version": "0.13.0",
         "request_latency": metric("ms", 400.0),
         "time_to_first_token": metric("ms", 50.0),
         "inter_token_latency": metric("ms", 6.0),
+        "inter_chunk_latency": metric("ms", 5.0),
         "request_throughput": {"unit": "requests/sec", "avg": 10.0},
         "output_token_throughput": {"unit": "tokens/sec", "avg": 640.0},
         "total_token_throughput": {"unit": "tokens/sec", "avg": 3200.0},
@@ -66,7 +74,10 @@ def aiperf(level: int) -> dict[str, Any]:
         "benchmark_duration": {"unit": "sec", "avg": 2.0},
         "input_config": {
             "models": {"items": [{"name": "a/model"}]},
-            "phases": [{"name": "warmup", "concurrency": 1}, {"name": "profiling", "concurrency": level}],
+            "phases": [
+                {"name": "warmup", "kind": "warmup", "type": "concurrency", "concurrency": 1},
+                {"name": "profiling", "kind": "profiling", "type": "concurrency", "concurrency": level},
+            ],
         },
     }
 
@@ -112,7 +123,9 @@ def test_what_a_tool_measured_stands_under_our_names_in_our_units(data: dict[str
     assert (found.kind, sample.concurrency, sample.status) == ("tool", 8, "ok")
     known = figures(sample)
     assert {key: known[key] for key in SAME} == pytest.approx(SAME)
-    assert ("itl_p50" in known) == (data.get("aiperf_version") is None)
+    # guidellm knows no single gap, but their mean: that of its value of each request, weighed by the gaps.
+    assert known["itl_mean"] == pytest.approx(9.0 if "benchmarks" in data else 7.5)
+    assert ("itl_p50" in known) == ("benchmarks" not in data)
 
 
 def test_failed_requests_are_told() -> None:
@@ -120,6 +133,16 @@ def test_failed_requests_are_told() -> None:
     data["error_request_count"] = {"unit": "requests", "avg": 3.0}
     (sample,) = tool_files.read(data, "x.json").samples
     assert (sample.status, sample.why) == ("some requests failed", "3 of 13 requests failed.")
+
+
+def test_a_total_without_the_prompts_is_no_total() -> None:
+    data = guidellm(8)
+    metrics = data["benchmarks"][0]["metrics"]
+    metrics["prompt_token_count"] = {"successful": guidellm_summary(0.0)}  # of a server that does not count them
+    metrics["tokens_per_second"] = metrics["output_tokens_per_second"]
+    known = figures(tool_files.read(data, "x.json").samples[0])
+    assert known["output_throughput"] == 640.0
+    assert "total_throughput" not in known
 
 
 def test_a_folder_of_files_is_one_series_and_equal_levels_are_repeats(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from dsv4_launch.bench.workload import (
 from dsv4_launch.errors import InputError, UsageError
 
 _HEAD_BYTES = 1_000_000
+_LONGEST_NOTE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ def plan_sweep(asked: Asked) -> tuple[Workload, Method, tuple[Planned, ...]]:
     """Workload, method and points of a command line. Raises UsageError, InputError (data set)."""
     if asked.total_tokens is not None and asked.per_concurrency is not None:
         raise UsageError("--total-tokens and --requests-per-concurrency exclude each other.")
+    if len(asked.note) > _LONGEST_NOTE:
+        raise UsageError(f"A note of {len(asked.note)} characters is too long.", fix=f"At most {_LONGEST_NOTE}.")
     ins, outs = asked.lengths
     shape: dict[str, Any] = {"input_len": ins, "output_len": outs}
     each = asked.per_concurrency or 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dsv4_launch.cli import show
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dsv4_launch.run.bench.store import Measured
 
 HEADS = ("conc", "run", "done", "fail", "req/s", "out tok/s", "tok/s", "TTFT ms", "p95", "ITL ms", "p95", "limit")
+# So many kinds of errors are told, the most frequent ones.
+_SAID = 3
 
 
 def row(key: str, point: Point | None, side: Side | None) -> tuple[str, ...]:
@@ -50,6 +52,20 @@ def _pair(latency: Latency | None) -> tuple[str, str]:
 def line(cells: Sequence[str]) -> str:
     """Cells in columns, for a log."""
     return " ".join(cell.rjust(width) for cell, width in zip(cells, (5, 3, 6, 5, 8, 9, 9, 9, 9, 8, 8, 8), strict=True))
+
+
+def remarks(side: Side) -> Iterator[str]:
+    """What is said of a point below its row: why it failed, what failed requests said most, what limited it, notes."""
+    if side.why:
+        yield side.why
+    said = sorted(side.errors.items(), key=lambda one: -one[1])
+    for error, count in said[:_SAID]:
+        yield f"{count} failed: {error}"
+    if len(said) > _SAID:
+        yield f"{sum(count for _, count in said[_SAID:])} failed in {len(said) - _SAID} other ways"
+    for why in side.client.why:
+        yield f"the client was the limit: {why}"
+    yield from side.notes
 
 
 def left_text(eta_s: float | None) -> str:
@@ -85,9 +101,8 @@ class PlainLive:
         """The point's row."""
         self._number, self._phase = self._number + 1, ""
         self._write(line(row(planned.key, point, side)))
-        for text in (side.why, *(f"the client was the limit: {why}" for why in side.client.why), *side.notes):
-            if text:
-                self._write(f"  {show.clean(text)}")
+        for text in remarks(side):
+            self._write(f"  {show.clean(text)}")
         if eta_s is not None and self._number < self._all:
             self._write(f"  {self._number} of {self._all} points, {left_text(eta_s)}")
 
@@ -129,11 +144,8 @@ class Table:
         """One more row."""
         self._rows.append(row(planned.key, point, side))
         self._done, self._eta_s, self._eta_at_s = self._done + 1, eta_s, self._clock()
-        for why in side.client.why:
-            self.say(f"{planned.key}: the client was the limit: {why}")
-        for text in (side.why, *side.notes):
-            if text:
-                self.say(f"{planned.key}: {text}")
+        for text in remarks(side):
+            self.say(f"{planned.key}: {text}")
 
     def say(self, text: str) -> None:
         """A line that stays, above the table."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from dsv4_launch.run.service import Seen
 
 DEFAULT = "flash-b200"
+# A served name goes into every document of a run, and as one word into the client's command.
+_LONGEST_NAME = 1000
+_LONGEST_PATH = 4096
 NO_SERVER = "Is it up, and is this the address at which it listens, without /v1?"
 
 
@@ -63,6 +66,9 @@ def find(name: str | None, url: str | None, model: str | None, key_env: str | No
         raise UsageError(f"The server does not serve {model}.", where=base_url, fix=fix, code="bench-model")
     first = plan.served_model_names[0] if plan is not None else ""
     chosen = model or (first if first in served else served[0])
+    if len(chosen) > _LONGEST_NAME or not chosen.isprintable():
+        said = f"No client can ask for the model's name, which has {len(chosen)} characters: {chosen[:60]}"
+        raise ServerError(said, where=base_url, fix="Serve it under a plain name.", code="bench-model")
     return Server(base_url, chosen, key, root, seen, plan)
 
 
@@ -176,6 +182,7 @@ def _models(base_url: str, key: str, silent: str) -> tuple[tuple[str, ...], str]
     try:
         first = json.loads(get(base_url, "/v1/models", key))["data"][0]
         root = str(first.get("root") or "")
+        root = root if len(root) <= _LONGEST_PATH and root.isprintable() else ""
     except Exception:  # whatever the server says, its root is a convenience
         root = ""
     return answer.models, root

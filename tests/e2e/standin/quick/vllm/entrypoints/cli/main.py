@@ -26,9 +26,9 @@ async def ask(options, output_len):
         key = os.environ.get("OPENAI_API_KEY", "")
         head = f"POST {options.endpoint} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
         writer.write(f"{head}Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode() + data)
-        status = (await reader.readline()).split()
-        if not status or status[1] != b"200":
-            error = "Internal Server Error" if status else "ServerDisconnectedError"
+        status = (await reader.readline()).decode().strip().split(" ", 2)
+        if status[1:2] != ["200"]:
+            error = status[2] if status[2:] else "ServerDisconnectedError"
         while not error:
             line = await reader.readline()
             if line.startswith(b"data: [DONE]"):
@@ -58,7 +58,7 @@ async def main_async(options):
     print(f"Warming up with {options.num_warmups} requests...")
     await asyncio.gather(*(one() for _ in range(options.num_warmups)))
     results.clear()
-    print("Starting main benchmark run...", flush=True)
+    print(f"Starting main benchmark run... {options.model}", flush=True)
     begun = time.perf_counter()
     await asyncio.gather(*(one() for _ in range(options.num_prompts)))
     duration = time.perf_counter() - begun
