@@ -40,7 +40,7 @@ def run(asked: Asked, output: options.Output) -> int:
     live = Table(show.console(stderr=True)) if _terminal() else PlainLive()
     swept = measure(folder, asked, server, client, (workload, method, points), live)
     if output is options.Output.json:
-        show.envelope("bench run", 0, as_data(folder, swept))
+        show.envelope("bench", 0, as_data(folder, swept))
         return 0
     tell(folder, swept)
     return 0
@@ -168,7 +168,7 @@ def _estimate(
     probes = probe(server.url, server.key, server.model, workload, max(point.concurrency for point in points))
     found = estimate(points, workload, method, probes)
     if output is options.Output.json:
-        show.envelope("bench run", 0, {"estimate": found, "probes": probes})
+        show.envelope("bench", 0, {"estimate": found, "probes": probes})
         return 0
     for key, low_s, high_s in found.points:
         show.say(f"{key}  {clock_text(low_s):>9} to {clock_text(high_s)}")

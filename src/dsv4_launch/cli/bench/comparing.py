@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ def compare(
         raise InputError("A comparison needs two series, one from each.", where=f"{first}, {second}")
     found = _differences(series[0], series[1], gated=bool(gates), force=force)
     result = comparing.compare(series[0], series[1], gates)
+    result = replace(result, notes=(*_unknown(series), *result.notes))
     crossed = [one for one in result.crossed if not sure or one.sure is not False]
     problems = [Problem("bench-gate", one.why, f"--fail-on {one.gate}") for one in crossed]
     written: list[Path] = []
@@ -95,6 +97,13 @@ def _differences(before: Series, after: Series, *, gated: bool, force: bool) -> 
             *(Problem(one.code, one.message, f"{before.label}, {after.label}", fix) for one in problems)
         )
     return found
+
+
+def _unknown(series: Sequence[Series]) -> list[str]:
+    """Files that hold no fingerprint, so that nobody can say what differs."""
+    names = [one.label for one in series if one.run is None]
+    said = f"Nobody can say whether both measured the same: no fingerprint is in {', '.join(names)}."
+    return [said] if names else []
 
 
 def _print(

@@ -65,7 +65,7 @@ def tune(wanted: Wanted, asked: Asked, output: options.Output) -> int:
         if doc.winner is not None:
             _write_best(folder, doc)
     if output is options.Output.json:
-        show.envelope("bench tune", _exit_code(doc), {"dir": str(folder), **doc.model_dump(mode="json")})
+        show.envelope("bench", _exit_code(doc), {"dir": str(folder), **doc.model_dump(mode="json")})
     else:
         _tell(folder, doc)
     if _exit_code(doc) and output is not options.Output.json:
