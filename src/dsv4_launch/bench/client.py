@@ -115,9 +115,9 @@ def said_errors(lines: tuple[str, ...] | list[str], *, longest: int = 200) -> li
 
 
 def last_words(lines: tuple[str, ...] | list[str]) -> str:
-    """Why the client gave up, from its output: the last line of its traceback."""
+    """Why the client gave up, from its output: the last line of its traceback, or what docker said."""
     useful = [line.strip() for line in lines if line.strip() and not _BAR.search(line)]
-    errors = [line for line in useful if re.match(r"[\w.]*(Error|Exception|Exit)\b", line)]
+    errors = [line for line in useful if re.match(r"docker: |[\w.]*(Error|Exception|Exit)\b", line)]
     return (errors or useful or ["it said nothing"])[-1][:400]
 
 

@@ -68,7 +68,9 @@ def _weighted(values: Sequence[float], weights: Sequence[float], rank: float) ->
 
 
 def judge(seen: Watched, point: Point, machine_cpu: float | None = None) -> Client:
-    """The client's verdict of one point, with each reason in a sentence."""
+    """The client's verdict of one point, with each reason in a sentence; of a point without figures there is none."""
+    if not point.completed:
+        return Client()
     why: list[str] = []
     median = point.ttft.median if point.ttft and point.ttft.median else 0.0
     # The measured TTFT has the client's lateness in it: of that it may not borrow.

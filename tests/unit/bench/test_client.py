@@ -95,6 +95,12 @@ def test_errors_and_last_words() -> None:
     assert said_errors(lines) == ["Internal Server Error"]
     assert last_words(lines) == "ValueError: bad tokenizer"
     assert last_words([]) == "it said nothing"
+    docker = [
+        "Unable to find image 'no:1' locally",
+        "docker: Error response from daemon: denied",
+        "Run 'docker run --help'",
+    ]
+    assert last_words(docker) == "docker: Error response from daemon: denied"
 
 
 def test_streams_that_broke_off_are_noticed_by_their_length() -> None:

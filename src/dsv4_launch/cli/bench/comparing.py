@@ -100,10 +100,10 @@ def _differences(before: Series, after: Series, *, gated: bool, force: bool) -> 
 
 
 def _unknown(series: Sequence[Series]) -> list[str]:
-    """Files that hold no fingerprint, so that nobody can say what differs."""
+    """Where nobody can say what differs, and what of a series could not be read."""
     names = [one.label for one in series if one.run is None]
     said = f"Nobody can say whether both measured the same: no fingerprint is in {', '.join(names)}."
-    return [said] if names else []
+    return [*([said] if names else []), *(f"{one.label}: {note}" for one in series for note in one.notes)]
 
 
 def _print(

@@ -84,9 +84,12 @@ class PlainLive:
         """What is left."""
         self._all = len(todo)
         before = sum(1 for one in done if one.side is not None)
-        self._write(
-            " ".join(filter(None, (f"{len(todo)} points to measure, {before} measured before", left_text(eta_s))))
-        )
+        if not todo:
+            self._write(f"Nothing is left to measure: {before} points were measured before")
+            return
+        points = "1 point" if len(todo) == 1 else f"{len(todo)} points"
+        told = (f"{points} to measure", f"{before} measured before" if before else "", left_text(eta_s))
+        self._write(", ".join(filter(None, told)))
         self._write(line(HEADS))
 
     def point(self, planned: Planned, phase: Phase, done: int, total: int) -> None:

@@ -59,7 +59,7 @@ def report(
         show.envelope("bench", 0, data)
         return 0
     for note in (*notes, *(f"{one.label}: {note}" for one in series for note in one.notes)):
-        show.problem(Problem("bench-note", note), "warning")
+        show.problem(Problem("note", note), "warning")
     for path in written:
         show.say(show.clean(str(path)))
     return 0
@@ -87,11 +87,11 @@ def notes_of(series: Sequence[Series]) -> list[str]:
     limited = sum(sample.status == "client-limited" for sample in samples)
     failed, errors = len(samples) - len(good), sum(sample.status == "some requests failed" for sample in samples)
     told = (
-        (failed, "failed: they stand as crosses on the axis of the charts"),
-        (errors, "lost some of their requests (squares)"),
-        (limited, "were limited by the load generator, not by the server (triangles): they say what the client can do"),
+        (failed, "failed (crosses on the axis of the charts)"),
+        (errors, "lost some requests (squares)"),
+        (limited, "limited by the load generator, not by the server (triangles): that is what the client can do"),
     )
-    return [f"{count} of {len(samples)} points {what}." for count, what in told if count]
+    return [f"Of {len(samples)} points {count} {what}." for count, what in told if count]
 
 
 def write(
