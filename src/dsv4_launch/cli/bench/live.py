@@ -17,18 +17,28 @@ if TYPE_CHECKING:
     from dsv4_launch.run.bench.point import Phase
     from dsv4_launch.run.bench.store import Measured
 
-HEADS = ("conc", "run", "done", "fail", "req/s", "out tok/s", "tok/s", "TTFT ms", "p95", "ITL ms", "p95", "limit")
+HEADS = (
+    *("conc", "run", "done", "fail", "req/s", "out tok/s", "tok/s"),
+    *("TTFT ms", "p95", "ITL ms", "p95", "wait", "KV", "limit"),
+)
+_WIDTHS = (5, 3, 6, 5, 7, 9, 8, 8, 8, 7, 7, 5, 4, 7)
+# What a narrow terminal does without, by its place among the heads, the first one first.
+_DISPENSABLE = (1, 4, 2, 5, 10, 8)
 # So many kinds of errors are told, the most frequent ones.
 _SAID = 3
 
 
 def row(key: str, point: Point | None, side: Side | None) -> tuple[str, ...]:
-    """One measured point as cells of the table; medians, then the 95th percentiles."""
+    """One measured point as cells of the table.
+
+    Medians, then the 95th percentiles; then what the server said: requests that waited, on average, and the most of
+    its KV cache that was in use; and who was the limit.
+    """
     concurrency, _, repeat = key.removeprefix("c").partition("-r")
     first = (str(int(concurrency)), repeat)
     if point is None or not point.completed:
         gone = ("-" if point is None else "0", "-" if point is None else str(point.failed))
-        return (*first, *gone, *("-",) * 7, side.status if side is not None else "")
+        return (*first, *gone, *("-",) * 9, side.status if side is not None else "")
     limit = {"client": "client!", "server": "server", "unknown": "?"}[side.client.verdict] if side is not None else "?"
     return (
         *first,
@@ -39,6 +49,7 @@ def row(key: str, point: Point | None, side: Side | None) -> tuple[str, ...]:
         f"{point.total_throughput:.0f}",
         *_pair(point.ttft),
         *_pair(point.itl),
+        *_server(side),
         limit,
     )
 
@@ -46,12 +57,33 @@ def row(key: str, point: Point | None, side: Side | None) -> tuple[str, ...]:
 def _pair(latency: Latency | None) -> tuple[str, str]:
     if latency is None:
         return "-", "-"
-    return tuple("-" if value is None else f"{value:.1f}" for value in (latency.median, latency.p95))  # type: ignore[return-value]
+    return _ms(latency.median), _ms(latency.p95)
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}" if value >= 1000 else f"{value:.1f}"
+
+
+def _server(side: Side | None) -> tuple[str, str]:
+    server = side.server if side is not None else None
+    waiting, usage = (server.waiting_mean, server.kv_usage_max) if server is not None else (None, None)
+    return "-" if waiting is None else f"{waiting:.0f}", "-" if usage is None else f"{usage:.0%}"
 
 
 def line(cells: Sequence[str]) -> str:
     """Cells in columns, for a log."""
-    return " ".join(cell.rjust(width) for cell, width in zip(cells, (5, 3, 6, 5, 8, 9, 9, 9, 9, 8, 8, 8), strict=True))
+    return " ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+
+
+def fitting(rows: Sequence[Sequence[str]], width: int) -> tuple[int, ...]:
+    """The columns, by their places, that are shown where there is so much room: all of them if they fit."""
+    widths = [max(len(row[place]) for row in (HEADS, *rows)) for place in range(len(HEADS))]
+    shown = list(range(len(HEADS)))
+    for place in _DISPENSABLE:
+        if sum(widths[kept] for kept in shown) + 2 * (len(shown) - 1) <= width:
+            break
+        shown.remove(place)
+    return tuple(shown)
 
 
 def remarks(side: Side) -> Iterator[str]:
@@ -168,12 +200,13 @@ class Table:
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        table = RichTable(box=None, pad_edge=False, header_style="bold")
-        for head in HEADS:
-            table.add_column(head, justify="right", no_wrap=True)
-        room = max(4, self._console.height - 6)
-        for cells in self._rows[-room:]:
-            table.add_row(*cells, style="yellow" if cells[-1] == "client!" else None)
+        rows = self._rows[-max(4, self._console.height - 6) :]
+        shown = fitting(rows, self._console.width)
+        table = RichTable(box=None, pad_edge=False, padding=(0, 1), collapse_padding=False, header_style="bold")
+        for place in shown:
+            table.add_column(HEADS[place], justify="right", no_wrap=True)
+        for cells in rows:
+            table.add_row(*(cells[place] for place in shown), style="yellow" if cells[-1] == "client!" else None)
         key, phase, done, total = self._now
         share = (self._done + (done / total if total and phase == "measuring" else 0)) / max(1, self._all)
         eta_s = None if self._eta_s is None else max(0.0, self._eta_s - (self._clock() - self._eta_at_s))
