@@ -204,6 +204,7 @@ def test_a_point_whose_result_is_cut_is_measured_again(bench: Bench, steady: Cal
     done = bench.run("--url", steady.url, "--resume", str(folder), *QUICK)
     assert done.returncode == 0, done.stderr
     assert "1 point to measure, 1 measured before" in done.stderr
+    assert "as it was asked for then, without --rest" in done.stderr
     assert store.load(folder).problems == ()
 
 

@@ -115,7 +115,7 @@ class PlainLive:
     def planned(self, todo: Sequence[Planned], done: Sequence[Measured], eta_s: float | None) -> None:
         """What is left."""
         self._all = len(todo)
-        before = sum(1 for one in done if one.side is not None)
+        before = sum(1 for one in done if one.side is not None and one.planned not in todo)
         if not todo:
             self._write(f"Nothing is left to measure: {before} points were measured before")
             return

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Optional
 
 import typer
+
+from dsv4_launch.cli import show
 
 
 class Preset(StrEnum):
@@ -42,3 +45,15 @@ ClientImage = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--client-image", metavar="IMAGE", help="Load from this image's vLLM instead.", show_default=False),
 ]
+
+
+def tell_unused(context: typer.Context, names: Collection[str]) -> None:
+    """Say which of these parameters stand on the command line although what is taken up again has its own."""
+    sources = {parameter: context.get_parameter_source(parameter.name or "") for parameter in context.command.params}
+    unused = [
+        parameter.opts[0]
+        for parameter, source in sources.items()
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE"
+    ]
+    if unused:
+        show.note(f"note: it goes on as it was asked for then, without {', '.join(unused)}")

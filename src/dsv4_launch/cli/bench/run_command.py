@@ -18,16 +18,25 @@ class Api(StrEnum):
     completions = "completions"
 
 
+# What a run that is taken up again does not take from its command line.
+_PLANNED = (
+    "preset", "input_len", "output_len", "concurrency", "total_tokens", "per_concurrency", "dataset", "prefix_ratio",
+    "api", "thinking", "temperature", "seed", "repeats", "warmup", "rest", "timeout", "slo", "stop_on_slo",
+    "stop_errors", "stop_fall", "note",
+)  # fmt: skip
+
+
 def register(group: typer.Typer) -> None:
     """Add the command to the group."""
     group.command("run")(run)
 
 
 def run(
+    context: typer.Context,
     name: Annotated[
         Optional[str],  # noqa: UP045 - typer reads the annotation at run time
         typer.Argument(
-            metavar="[NAME|CONFIG]", help="The deployment that is measured. Default: flash-b200.", show_default=False
+            metavar="NAME|CONFIG", help="The deployment that is measured. Default: flash-b200.", show_default=False
         ),
     ] = None,
     url: Annotated[
@@ -124,12 +133,12 @@ def run(
     ] = False,
     stop_errors: Annotated[
         float,
-        typer.Option("--stop-errors", metavar="SHARE", min=0, max=1, help="Nor once more fail than this; 0: never."),
+        typer.Option("--stop-errors", metavar="SHARE", min=0, max=1, help="Go no higher once more fail; 0: never."),
     ] = 0.5,
     stop_fall: Annotated[
         float,
         typer.Option(
-            "--stop-fall", metavar="SHARE", min=0, max=1, help="Nor once throughput fell by this share; 0: never."
+            "--stop-fall", metavar="SHARE", min=0, max=1, help="Go no higher once throughput fell so much; 0: never."
         ),
     ] = 0.0,
     tokenizer: load_options.Tokenizer = None,
@@ -169,6 +178,8 @@ def run(
     from dsv4_launch.cli.bench import benching
     from dsv4_launch.cli.bench.asked import Asked, lengths
 
+    if resume is not None:
+        load_options.tell_unused(context, _PLANNED)
     asked = Asked(
         name=name,
         url=url,

@@ -9,6 +9,12 @@ import typer
 from dsv4_launch.cli import options
 from dsv4_launch.cli.bench import load_options
 
+# What a tuning that is taken up again does not take from its command line.
+_PLANNED = (
+    *("overrides", "target", "preset", "input_len", "output_len"),
+    *("concurrency", "per_concurrency", "repeats", "rest", "slo"),
+)
+
 
 def register(group: typer.Typer) -> None:
     """Add the command to the group."""
@@ -16,6 +22,7 @@ def register(group: typer.Typer) -> None:
 
 
 def tune(
+    context: typer.Context,
     config: options.Config = None,
     vary: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads the annotation at run time
@@ -80,6 +87,8 @@ def tune(
     from dsv4_launch.cli.bench import tuning
     from dsv4_launch.cli.bench.asked import Asked, lengths
 
+    if resume is not None:
+        load_options.tell_unused(context, _PLANNED)
     asked = Asked(
         lengths=lengths(preset.value, input_len, output_len, None),
         concurrency=concurrency,
