@@ -67,9 +67,18 @@
     place.addEventListener("blur", () => point(place, null));
   });
 
-  async function drawAll() {
-    for (const chart of report.charts) await draw(chart);
-    document.documentElement.dataset.drawn = "yes";
+  // One after the other: of two drawings of a chart the older one must not come last.
+  let line = Promise.resolve();
+  let turn = 0;
+  function drawAll() {
+    const mine = ++turn;
+    line = line.then(async () => {
+      for (const chart of report.charts) {
+        if (mine !== turn) return; // a newer turn draws all of them
+        await draw(chart);
+      }
+      document.documentElement.dataset.drawn = "yes";
+    });
   }
 
   each("input[data-run]", (box) => {
@@ -82,7 +91,7 @@
   each("input[data-log]", (box) => {
     box.addEventListener("change", () => {
       logs.set(box.dataset.log, box.checked);
-      draw(report.charts.find((chart) => chart.key === box.dataset.log));
+      line = line.then(() => draw(report.charts.find((chart) => chart.key === box.dataset.log)));
     });
   });
   document.getElementById("bands")?.addEventListener("change", (event) => {
