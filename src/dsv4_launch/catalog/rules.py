@@ -99,6 +99,7 @@ def constraints() -> tuple[Constraint, ...]:
 
 def applies(when: Mapping[str, Any], facts: Mapping[str, str]) -> bool:
     """True when every key of ``when`` holds: a version in its range, any other fact among the values listed."""
-    return all(
-        within(facts["vllm"], wanted) if key == "vllm" else facts.get(key, "") in wanted for key, wanted in when.items()
-    )
+    for key, wanted in when.items():
+        if not (within(facts["vllm"], wanted) if key == "vllm" else facts.get(key, "") in wanted):
+            return False
+    return True
