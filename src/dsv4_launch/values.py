@@ -12,8 +12,10 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from typing import Any, Literal, TypeAlias
+
+from dsv4_launch.dataclass import dataclass
 
 RefName = Literal["home", "hf_home", "dsv4_cache", "rehearsal_home", "user", "path", "gpus", "cuda_devices"]
 

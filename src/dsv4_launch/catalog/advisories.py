@@ -15,13 +15,13 @@ A row of ``data/advisories/*.toml``: ``id``, ``title``, ``severity``, ``cause``,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from dsv4_launch.catalog.read import table
 from dsv4_launch.catalog.rules import Patch, patch_of
 from dsv4_launch.catalog.version import within
+from dsv4_launch.dataclass import dataclass
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
 

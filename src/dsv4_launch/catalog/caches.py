@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from dsv4_launch.catalog.read import table
+from dsv4_launch.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

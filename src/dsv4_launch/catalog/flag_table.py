@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+from dsv4_launch.dataclass import dataclass
 
 # "any", "int", "float", "bool", "str", "none" · ("list", T) · ("tuple", T, …) · ("dict", K, V) · ("lit", word, …) ·
 # ("cls", NAME) · ("|", T, …)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 from dsv4_launch.catalog.read import table
+from dsv4_launch.dataclass import dataclass
 
 Severity = Literal["error", "warning", "info"]
 

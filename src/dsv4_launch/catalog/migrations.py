@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any, Literal
 
 from dsv4_launch.catalog.read import table
+from dsv4_launch.dataclass import dataclass
 
 Action = Literal["rename", "replace", "drop", "refuse", "keep"]
 

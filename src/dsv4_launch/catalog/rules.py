@@ -8,12 +8,12 @@ the last match wins, name by name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from dsv4_launch.catalog.read import table
 from dsv4_launch.catalog.version import within
+from dsv4_launch.dataclass import dataclass
 
 # What a ``when`` may ask about. Anything else in a data file is a mistake (a test says so).
 WHEN_KEYS = frozenset(

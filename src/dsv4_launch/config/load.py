@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dsv4_launch.config.model import LaunchConfig
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import InputError, Problem
 
 # Text, and words for what is wrong, are costly to import, and plain data that is right needs neither.

@@ -5,12 +5,12 @@ What follows a value on its line (a comment) and the lines around it are never t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from dsv4_launch.config.write import below, entry_lines, flow, flow_entry, inline
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import InputError
 
 Step = str | int

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from dsv4_launch.catalog.read import table
 from dsv4_launch.convert.launch import Option
 from dsv4_launch.convert.words import Fault, Word
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.values import nearest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from dsv4_launch.catalog.read import table
 from dsv4_launch.convert.entry import is_official
 from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.words import Fault, Word
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.argv import Parsed, Refusal, parse
 from dsv4_launch.plan.argv_checks import check
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dsv4_launch.convert.launch import Variable
 from dsv4_launch.convert.program import served
 from dsv4_launch.convert.words import Fault, Word, span_of
+from dsv4_launch.dataclass import dataclass
 
 # The entry point of the official images is `vllm serve`
 # (https://github.com/vllm-project/vllm/blob/v0.20.0/docker/Dockerfile).

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dsv4_launch.catalog.lint import Severity, fault_kinds
 from dsv4_launch.convert.importer import Imported
 from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.words import Fault, Span
+from dsv4_launch.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.flag_table import Flag
@@ -12,6 +11,7 @@ from dsv4_launch.catalog.version import within
 from dsv4_launch.convert.engine import Engine, loaded
 from dsv4_launch.convert.imported import Draft
 from dsv4_launch.convert.words import Span, Word
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.argv import Given
 from dsv4_launch.plan.numbers import integer, number
 

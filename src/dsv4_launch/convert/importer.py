@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.gpus import gpus
@@ -21,6 +20,7 @@ from dsv4_launch.convert.import_engine import import_engine
 from dsv4_launch.convert.imported import Draft, Note
 from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.words import Span
+from dsv4_launch.dataclass import dataclass
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)

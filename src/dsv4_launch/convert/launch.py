@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from dsv4_launch.convert.words import Fault, Span, Word
+from dsv4_launch.dataclass import dataclass
 
 Kind = Literal["docker", "native", "compose", "kubernetes", "dockerfile", "options", "argv"]
 

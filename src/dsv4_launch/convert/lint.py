@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dsv4_launch.catalog.gpus import gpus
@@ -16,6 +16,7 @@ from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.lint_text import environment_findings, refused_findings, text_findings
 from dsv4_launch.convert.settled import facts_of, keeps_caches, run_values, settings_of
 from dsv4_launch.convert.words import Fault, Span
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import InputError
 from dsv4_launch.plan.advise import matching
 from dsv4_launch.plan.conditions import given_holds, values_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dsv4_launch.catalog.flags import FlagTable, flag_table, nearest_version, versions
@@ -15,6 +15,7 @@ from dsv4_launch.config.yaml_text import Path, parse
 from dsv4_launch.convert.migrate_release import release_of, set_release
 from dsv4_launch.convert.move import emptied, move, place_of
 from dsv4_launch.convert.places import Place, from_json, has, name_at, places
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import ImpossibleError, InputError, Problem
 from dsv4_launch.plan.resolve import examine_config
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.flags import FieldType, FlagTable
 from dsv4_launch.config.yaml_text import Path
+from dsv4_launch.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

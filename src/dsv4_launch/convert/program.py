@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dsv4_launch.convert.launch import Variable
 from dsv4_launch.convert.shell_text import read_command
 from dsv4_launch.convert.words import Fault, Word, moved, moved_faults
+from dsv4_launch.dataclass import dataclass
 
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _PYTHON = re.compile(r"(.*/)?python[\d.]{0,6}")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dsv4_launch.convert.words import Fault, Word
+from dsv4_launch.dataclass import dataclass
 
 MOST_WORDS = 1_000
 MOST_PIECES = 100_000  # quoted and plain pieces, blanks, redirections

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.convert.words import Span, Word
+from dsv4_launch.dataclass import dataclass
 
 # libyaml recurses in C and ends the process when a text is nested too deeply.
 _DEEPEST = 60

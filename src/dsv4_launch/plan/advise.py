@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from dsv4_launch.catalog.advisories import Advisory, advisories, config_advisories
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.releases import nearest_release
 from dsv4_launch.catalog.rules import applies
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.conditions import given_holds, values_of
 from dsv4_launch.plan.settings import Settings
 from dsv4_launch.plan.types import Notice

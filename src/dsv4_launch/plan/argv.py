@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from dsv4_launch.catalog.flag_table import Flag, FlagTable
 from dsv4_launch.catalog.flag_values import READ_AS_JSON, check_value
 from dsv4_launch.catalog.serve_checks import built_if
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.config_file import ConfigFileError, config_words
 from dsv4_launch.plan.dotted import Piece, Unfinished, pieces
 from dsv4_launch.values import nearest

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.client_effects import effects as known_effects
 from dsv4_launch.catalog.flags import nearest_version, versions
 from dsv4_launch.catalog.migrations import Behaviour, behaviours
 from dsv4_launch.catalog.rules import applies
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.numbers import integer
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.values import Word, shell_word

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.flag_values import human_int
+from dsv4_launch.dataclass import dataclass
 
 _LEVELS = {"0", "1", "2", "3"}
 

@@ -6,10 +6,10 @@ draw their blocks from one pool, and each pipeline stage has the pages of its ow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from dsv4_launch.catalog.memory import Cache, Regime, caches, compress_ratios, draft_layers, figures, regime
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.fit_types import Capacity, Question
 
 _MXFP4, _INDEXER = "fp4", "indexer"

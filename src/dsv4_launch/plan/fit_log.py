@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from dsv4_launch.dataclass import dataclass
 
 # The same words in releases 0.20.0 to 0.33.0; newer ones write size and concurrency on one line.
 _LINES = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from dsv4_launch.catalog.gpus import Gpu
 from dsv4_launch.catalog.memory import Measurement, measurements, regime
 from dsv4_launch.catalog.models import Variant
 from dsv4_launch.catalog.version import within
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.fit import answer
 from dsv4_launch.plan.fit_roofline import Ceiling, ceiling
 from dsv4_launch.plan.fit_sweep import TENSOR

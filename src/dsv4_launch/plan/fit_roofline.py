@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.memory import figures
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.fit_memory import shared_expert_ranks
 from dsv4_launch.plan.fit_types import GIB, Question
 

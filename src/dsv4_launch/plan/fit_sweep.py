@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dsv4_launch.catalog.memory import regime
 from dsv4_launch.catalog.releases import nearest_release
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import UsageError
 from dsv4_launch.plan.fit import answer
 from dsv4_launch.plan.fit_types import MemoryFit, Question

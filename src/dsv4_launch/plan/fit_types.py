@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from dsv4_launch.dataclass import dataclass
 
 GIB = 1 << 30
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from dsv4_launch.catalog.gpus import Gpu, gpus
 from dsv4_launch.catalog.models import Variant, by_repo, variants
 from dsv4_launch.catalog.releases import Release, nearest_release, releases
 from dsv4_launch.catalog.version import newer_or_same
 from dsv4_launch.config.model import LaunchConfig, Model
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import Problem
 from dsv4_launch.values import listed, nearest
 

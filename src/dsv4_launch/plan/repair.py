@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dsv4_launch.catalog.rules import Patch, constraints
 from dsv4_launch.config.edit import REMOVED, edit, find
 from dsv4_launch.config.load import load
 from dsv4_launch.config.yaml_text import Path, parse
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import Dsv4Error
 from dsv4_launch.plan.advise import matching
 from dsv4_launch.plan.lookup import facts_of, look_up

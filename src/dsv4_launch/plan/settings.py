@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dsv4_launch.catalog.rules import Rule, applies, rules
 from dsv4_launch.config.model import LaunchConfig
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.types import Notice
 
 Path = tuple[str | int, ...]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import InputError
 from dsv4_launch.values import Word, canonical_json, frozen
 

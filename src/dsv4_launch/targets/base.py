@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.values import Rendered, digest
 

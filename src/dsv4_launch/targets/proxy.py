@@ -7,7 +7,8 @@ may be reached from outside (https://docs.vllm.ai/en/stable/usage/security/).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from dsv4_launch.dataclass import dataclass
 
 # A request of a million tokens is a few megabytes of JSON; pictures are none of this model's.
 BODY = "64m"

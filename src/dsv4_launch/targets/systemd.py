@@ -6,8 +6,7 @@ that watch; systemd starts only the watch again. https://www.freedesktop.org/sof
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.types import Plan
 
 # What an attached serve ends with that another start would not mend: command line, config, layout, and a crash loop.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from dsv4_launch.cli.configs import expand, read
 from dsv4_launch.cli.fact_files import read_facts
 from dsv4_launch.cli.quick import build_config_schema
 from dsv4_launch.config.load import load, load_rest
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import ImpossibleError, InputError, Problem, UsageError, most_basic
 from dsv4_launch.plan.repair import Change
 from dsv4_launch.plan.resolve import examine_config, resolve_to_fit
