@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 from dsv4_launch.catalog.flag_store import decode
 from dsv4_launch.catalog.flag_table import NO_DEFAULT, Field, FieldType, Flag, FlagTable, Lazy, Variable
 from dsv4_launch.catalog.flag_values import as_argv, check_value
+from dsv4_launch.catalog.read import DATA
 from dsv4_launch.catalog.version import nearest_release, release_tuple
 from dsv4_launch.errors import ImpossibleError
 from dsv4_launch.values import nearest
@@ -34,6 +34,8 @@ __all__ = [
     "versions",
 ]
 
+_TABLES = DATA / "vllm"
+
 
 class CatalogError(ImpossibleError, KeyError):
     """The catalog has no table for this release."""
@@ -44,8 +46,7 @@ class CatalogError(ImpossibleError, KeyError):
 @lru_cache
 def versions() -> tuple[str, ...]:
     """The releases that have a table, oldest first."""
-    found = (item.name.removesuffix(".json") for item in _folder().iterdir() if item.name.endswith(".json"))
-    return tuple(sorted(found, key=release_tuple))
+    return tuple(sorted((path.stem for path in _TABLES.glob("*.json")), key=release_tuple))
 
 
 def nearest_version(version: str) -> tuple[str, bool]:
@@ -72,13 +73,9 @@ def flag_table(version: str) -> FlagTable:
     return FlagTable(version, flags, classes, Lazy(table["env"], _variable))
 
 
-def _folder() -> Any:
-    return files("dsv4_launch.catalog.data").joinpath("vllm")
-
-
 @lru_cache
 def _stored(version: str) -> Mapping[str, Any]:
-    stored: Mapping[str, Any] = json.loads(_folder().joinpath(f"{version}.json").read_text("utf-8"))
+    stored: Mapping[str, Any] = json.loads((_TABLES / f"{version}.json").read_text("utf-8"))
     return stored
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import tomli
+
+DATA = Path(__file__).parent / "data"
 
 
 @lru_cache
 def table(name: str) -> dict[str, Any]:
     """The data file ``catalog/data/<name>.toml``. A broken one is a bug of ours and raises as it is."""
-    return tomli.loads(files("dsv4_launch.catalog.data").joinpath(f"{name}.toml").read_text("utf-8"))
+    return tomli.loads((DATA / f"{name}.toml").read_text("utf-8"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsv4_launch.catalog.read import DATA
 from dsv4_launch.errors import InputError
 from dsv4_launch.values import listed, nearest
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def shipped() -> dict[str, str]:
     """The hosts that come with the package: names, and the text of each."""
-    folder = files("dsv4_launch.catalog.data").joinpath("hosts")
-    found = {item.name.removesuffix(".json"): item for item in folder.iterdir() if item.name.endswith(".json")}
-    return {name: found[name].read_text("utf-8") for name in sorted(found)}
+    return {path.stem: path.read_text("utf-8") for path in sorted((DATA / "hosts").glob("*.json"))}
 
 
 def read_facts(argument: str) -> HostFacts:
