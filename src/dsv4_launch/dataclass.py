@@ -30,13 +30,18 @@ def _made(cls: type[_T]) -> type[_T]:
     made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True)(cls)
     fields = dataclasses.fields(made)  # type: ignore[arg-type]
     setters = [made.__dict__[field.name].__set__ for field in fields]
+    defaults = tuple(field.default for field in fields)
+    # Those behind the last field that has no plain default may be left out of a call.
+    least = max((n for n, default in enumerate(defaults, start=1) if default is MISSING), default=0)
     state = _values_of([field.name for field in fields])
     compared = _values_of([field.name for field in fields if field.compare])
     shown = [field.name for field in fields if field.repr]
 
     def init(self: Any, *args: Any, **named: Any) -> None:
-        if named or len(args) != len(setters):
+        if named or not least <= len(args) <= len(defaults):
             args = _completed(made.__name__, fields, args, named)
+        elif len(args) < len(defaults):
+            args += defaults[len(args) :]
         for put, value in zip(setters, args):  # noqa: B905 - as many as there are fields, or it was refused
             put(self, value)
 

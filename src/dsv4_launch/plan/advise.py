@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 
-from dsv4_launch.catalog.advisories import Advisory, advisories, config_advisories
+from dsv4_launch.catalog.advisories import Advisory, Case, advisories, config_advisories
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.releases import nearest_release
 from dsv4_launch.catalog.rules import applies
@@ -45,16 +46,23 @@ def matching(settled: Settings, facts: Mapping[str, str]) -> tuple[Match, ...]:
     """The advisories that the settled values of a config show before a launch, worst first."""
     values = values_of(settled, facts)
     found: list[Match] = []
-    for advisory in config_advisories():
-        if not advisory.concerns(facts["vllm"], facts["gpu"], facts["arch"]):
-            continue
-        case = next((c for c in advisory.before if applies(c.when, facts) and given_holds(c.given, values)), None)
+    for advisory, cases in _possible(frozenset(facts.items())):
+        case = next((c for c in cases if given_holds(c.given, values)), None)
         if case is not None:
             found.append(Match(advisory, _path(case.given, case.when)))
     return tuple(sorted(found, key=lambda match: (_SEVERITIES[match.advisory.severity], match.advisory.id)))
 
 
 _SEVERITIES = {"error": 0, "warning": 1, "info": 2}
+
+
+@lru_cache
+def _possible(facts: frozenset[tuple[str, str]]) -> tuple[tuple[Advisory, tuple[Case, ...]], ...]:
+    """What can be on this release, GPU and model, whatever the settled values are; many configs share them."""
+    known = dict(facts)
+    here = [a for a in config_advisories() if a.concerns(known["vllm"], known["gpu"], known["arch"])]
+    found = ((advisory, tuple(case for case in advisory.before if applies(case.when, known))) for advisory in here)
+    return tuple((advisory, cases) for advisory, cases in found if cases)
 
 
 def _path(given: Mapping[str, object], when: Mapping[str, object]) -> tuple[str, ...]:

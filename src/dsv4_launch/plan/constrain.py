@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from dsv4_launch.catalog.rules import Constraint, applies, constraints
@@ -19,11 +20,17 @@ def broken(settled: Settings, facts: Mapping[str, str], where: Callable[[Path], 
     values = values_of(settled, facts)
     return [
         _problem(constraint, values, where)
-        for constraint in constraints()
-        if applies(constraint.when, facts)
-        and given_holds(constraint.given, values)
+        for constraint in _possible(frozenset(facts.items()))
+        if given_holds(constraint.given, values)
         and not must_holds(constraint.must, values.get(constraint.name), values)
     ]
+
+
+@lru_cache
+def _possible(facts: frozenset[tuple[str, str]]) -> tuple[Constraint, ...]:
+    """Those of this release, GPU and model; many configs share them."""
+    known = dict(facts)
+    return tuple(constraint for constraint in constraints() if applies(constraint.when, known))
 
 
 def _problem(constraint: Constraint, values: Mapping[str, Any], where: Callable[[Path], str]) -> Problem:
