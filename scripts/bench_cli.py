@@ -4,10 +4,11 @@
     .venv/bin/python scripts/bench_cli.py            # 15 pairs a row, about a minute
     .venv/bin/python scripts/bench_cli.py --pairs 40
 
-A cold start is compared with a bare interpreter that only imports pydantic and typer. The two run in turns, and medians
-are compared, so that other work on the machine weighs on both. "CPU" is user and system time of the process: on a busy
-machine the better number. Command lines, a flag table and the wheel are measured in the same run. Needs the
-environment that ./scripts/test or ./scripts/quickstart makes.
+A cold start is compared with a bare interpreter that only imports pydantic and typer. Both of them import most of
+theirs when it is used: the first row is the least that a typer command takes. Each command and the bare interpreter run
+in turns, and medians are compared, so that other work on the machine weighs on both. "CPU" is user and system time of
+the process: on a busy machine the better number. Command lines, a flag table and the wheel are measured in the same
+run. Needs the environment that ./scripts/test or ./scripts/quickstart makes.
 """
 
 from __future__ import annotations
@@ -35,6 +36,14 @@ PYTHON = ROOT / ".venv" / "bin" / "python"
 DSV4 = ROOT / ".venv" / "bin" / "dsv4"
 CONFIG = ROOT / "configs" / "flash-b200.yaml"
 BARE = [str(PYTHON), "-c", "import pydantic, typer"]
+LEAST = """
+import typer
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+@app.command()
+def say(text: str) -> None:
+    print(text)
+app()
+"""
 MOST_RATIO, MOST_S, MANY = 1.5, 2.0, 1000
 MOST_LINT_MS, LEAST_RATE, MOST_TABLE_MS, MOST_WHEEL_MB = 200, 1000, 15, 1.5
 ARGV = tuple(
@@ -64,7 +73,8 @@ def main() -> int:
             "error: there is no .venv/bin/dsv4\nhint: ./scripts/test or ./scripts/quickstart makes it", file=sys.stderr
         )
         return 5
-    rows = [cold_start(words, options.pairs) for words in (["--help"], ["render-cmd"], ["validate", str(CONFIG)])]
+    rows = [("a typer command of one argument", *in_turns([str(PYTHON), "-c", LEAST, "x"], options.pairs), "")]
+    rows += [cold_start(words, options.pairs) for words in (["--help"], ["render-cmd"], ["validate", str(CONFIG)])]
     rows += [cold_lint(options.pairs), many_configs(), *in_one_process(), wheel_size()]
     if not options.no_vllm:
         rows += vllm_help()
@@ -73,20 +83,23 @@ def main() -> int:
 
 
 def cold_start(words: list[str], pairs: int) -> tuple[str, ...]:
-    """`dsv4 WORDS` and the bare interpreter in turns."""
-    ours, bare = [str(DSV4), *words], BARE
-    run(ours), run(bare)  # byte code and file cache
+    """`dsv4 WORDS`, which may take so much longer than the bare interpreter."""
+    shown = " ".join(["dsv4", words[0], *(Path(word).name for word in words[1:])])
+    row = in_turns([str(DSV4), *words], pairs)
+    return (shown, *row, f"≤ {MOST_RATIO}: {'met' if float(row[3]) <= MOST_RATIO else 'missed'}")
+
+
+def in_turns(ours: list[str], pairs: int) -> tuple[str, ...]:
+    """A command and the bare interpreter in turns: the cells of a row from the median on."""
+    run(ours), run(BARE)  # byte code and file cache
     took: dict[str, list[Took]] = {"ours": [], "bare": []}
     for n in range(pairs):
-        order = [("ours", ours), ("bare", bare)]
+        order = [("ours", ours), ("bare", BARE)]
         for name, command in order if n % 2 else reversed(order):
             took[name].append(run(command))
     (wall, cpu), (bare_wall, bare_cpu) = medians(took["ours"]), medians(took["bare"])
-    shown = " ".join(["dsv4", words[0], *(Path(word).name for word in words[1:])])
     against = f"import pydantic, typer: {bare_wall * 1e3:.0f} ms"
-    met = "met" if wall / bare_wall <= MOST_RATIO else "missed"
-    ratios = (f"{wall / bare_wall:.2f}", f"{cpu / bare_cpu:.2f}")
-    return (shown, f"{wall * 1e3:.0f} ms", f"{cpu * 1e3:.0f} ms", against, *ratios, f"≤ {MOST_RATIO}: {met}")
+    return (f"{wall * 1e3:.0f} ms", f"{cpu * 1e3:.0f} ms", against, f"{wall / bare_wall:.2f}", f"{cpu / bare_cpu:.2f}")
 
 
 def cold_lint(pairs: int) -> tuple[str, ...]:
@@ -94,9 +107,9 @@ def cold_lint(pairs: int) -> tuple[str, ...]:
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
         file.write(SOUND)
         file.flush()
-        row = cold_start(["lint", file.name], pairs)
-    met = "met" if int(row[1].split()[0]) <= MOST_LINT_MS else "missed"
-    return ("dsv4 lint, one command", *row[1:-1], f"≤ {MOST_LINT_MS} ms: {met}")
+        row = in_turns([str(DSV4), "lint", file.name], pairs)
+    met = "met" if int(row[0].split()[0]) <= MOST_LINT_MS else "missed"
+    return ("dsv4 lint, one command", *row, f"≤ {MOST_LINT_MS} ms: {met}")
 
 
 def in_one_process() -> list[tuple[str, ...]]:

@@ -8,7 +8,6 @@ JSON as a plain ``str``.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping
@@ -162,6 +161,8 @@ def canonical_json(value: Any) -> str:
 
 def digest(value: Any) -> str:
     """A short stable digest of a value."""
+    import hashlib  # OpenSSL comes with it
+
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 

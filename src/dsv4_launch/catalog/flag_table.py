@@ -129,11 +129,15 @@ class FlagTable:
     by_dest: Mapping[str, Flag]
     classes: Mapping[str, Mapping[str, Field]] = field(repr=False)
     env: Mapping[str, Variable] = field(repr=False)
+    # What is asked of every option at once, so that none has to be made for it: the destination of each spelling, and
+    # the defaults that are a number, a text, true or false.
+    spellings: Mapping[str, str] = field(repr=False)
+    defaults: Mapping[str, bool | int | float | str] = field(repr=False)
 
     @cached_property
     def by_flag(self) -> Mapping[str, Flag]:
         """Each spelling (``-tp``, ``--no-enable-x``) to its option."""
-        return {spelling: flag for flag in self.by_dest.values() for spelling in flag.flags}
+        return Lazy(self.spellings, lambda _, dest: self.by_dest[dest])
 
     def nested(self, config: str) -> Mapping[str, Field]:
         """The fields of a config class; empty for an unknown one."""

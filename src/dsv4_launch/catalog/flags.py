@@ -69,8 +69,19 @@ def flag_table(version: str) -> FlagTable:
         cls, name = path.split(".", 1)
         raw.setdefault(cls, {})[name] = entry
     classes = Lazy(raw, lambda _, fields: {name: _field(name, entry) for name, entry in fields.items()})
-    flags = Lazy(dict(sorted(table["flags"].items())), lambda dest, entry: _flag(dest, entry, classes))
-    return FlagTable(version, flags, classes, Lazy(table["env"], _variable))
+    stored = dict(sorted(table["flags"].items()))
+    return FlagTable(
+        version,
+        by_dest=Lazy(stored, lambda dest, entry: _flag(dest, entry, classes)),
+        classes=classes,
+        env=Lazy(table["env"], _variable),
+        spellings={spelling: dest for dest, entry in stored.items() for spelling in entry["flags"]},
+        defaults={
+            dest: entry["default"]
+            for dest, entry in stored.items()
+            if isinstance(entry.get("default"), bool | int | float | str)
+        },
+    )
 
 
 @lru_cache

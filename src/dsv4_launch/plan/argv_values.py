@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from dsv4_launch.catalog.field_values import as_float, meant_word
 from dsv4_launch.catalog.flag_table import Flag, FlagTable
 from dsv4_launch.catalog.flag_values import human_int
-from dsv4_launch.catalog.flags import flag_table
 from dsv4_launch.plan.argv import Given, Parsed
 
 _CONTEXT = 1_048_576  # the model's own, where no other length is given
@@ -21,7 +19,7 @@ def values_of(parsed: Parsed, table: FlagTable, gpus: int) -> dict[str, Any]:
 
     Beside them ``derived.*``: what vLLM computes of several values before it compares.
     """
-    values = dict(_defaults(table.version))
+    values: dict[str, Any] = dict(table.defaults)
     tables: dict[str, Any] = {}
     for dest, given in parsed.given.items():
         value = _value(given)
@@ -36,15 +34,6 @@ def values_of(parsed: Parsed, table: FlagTable, gpus: int) -> dict[str, Any]:
             values[dest] = value
     values |= _derived(values, tables, gpus)
     return values
-
-
-@lru_cache(maxsize=32)
-def _defaults(version: str) -> Mapping[str, Any]:
-    found = {}
-    for dest, flag in flag_table(version).by_dest.items():
-        if isinstance(flag.default, bool | int | float | str):
-            found[dest] = flag.default
-    return found
 
 
 def _value(given: Given) -> Any:
