@@ -5,8 +5,6 @@ vLLM arguments are typed under vLLM's own names; any other argument of the confi
 and is checked against that version's flag table. ``indexer_cache_dtype`` is neutral: vLLM renamed the flag.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """The options of each target: one class a target, chosen by ``target.type``."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

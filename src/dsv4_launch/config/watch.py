@@ -1,7 +1,5 @@
 """How a running deployment is watched: restarts, hangs, and who is told."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
