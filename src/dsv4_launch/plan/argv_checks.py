@@ -31,9 +31,11 @@ def check(parsed: Parsed, table: FlagTable, gpus: int = GPUS_OF_A_NODE) -> tuple
 
 
 def _broken(row: ServeCheck, values: Mapping[str, Any]) -> bool:
+    value = values.get(row.name)
+    if value is None and "present" not in row.must:
+        return False  # what is not there breaks nothing else; that is so of most
     if not given_holds(row.given, values):
         return False
-    value = values.get(row.name)
     for kind, wanted in row.must.items():
         own = _OWN_KINDS.get(kind)
         if own is not None:

@@ -21,8 +21,8 @@ def broken(settled: Settings, facts: Mapping[str, str], where: Callable[[Path], 
     return [
         _problem(constraint, values, where)
         for constraint in _possible(frozenset(facts.items()))
-        if given_holds(constraint.given, values)
-        and not must_holds(constraint.must, values.get(constraint.name), values)
+        if not must_holds(constraint.must, values.get(constraint.name), values)
+        and given_holds(constraint.given, values)
     ]
 
 
