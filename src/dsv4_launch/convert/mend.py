@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dsv4_launch.catalog.flags import flag_table
 from dsv4_launch.convert.importer import Imported, import_launch
 from dsv4_launch.convert.launch import Launch, Variable
 from dsv4_launch.convert.lint import Verdict
 from dsv4_launch.convert.words import Word
+from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.argv import Refusal
 from dsv4_launch.values import nearest
 
