@@ -59,15 +59,21 @@ def import_engine(engine: Engine, draft: Draft, arch: str) -> None:
         _put(entry, draft, engine.release.table, arch)
     for name in engine.parsed.repeated:
         draft.say("changed", f"{name} is given more than once; vLLM takes the last, so it is the one in the config.")
+    unread = engine.unread()
     for refusal in engine.parsed.refusals:
         words = [engine.words[n] for n in refusal.at]
         if refusal.code in ("unknown-option", "ambiguous") and words:
             _verbatim(words, draft)
+        elif any(word in unread for word in words):
+            continue  # told below
         elif refusal.code in ("unrecognized", "value-missing", "value-not-taken") and words:
             said = " ".join(w.text for w in words)
             draft.say("lost", f"{said}: {refusal.message}", words[0].span)
         elif refusal.code == "config-file":
             draft.say("lost", refusal.message)
+    for word in unread:
+        if word.start < word.end:
+            draft.say("lost", f"{word.text}: only the shell that runs it knows what it holds.", word.span)
 
 
 def _parallel(given: Given, span: Span, draft: Draft) -> None:
@@ -201,6 +207,13 @@ def _indexer(name: str, value: Any, release: str, arch: str) -> str:
         if value == "fp8" and arch in ("sm90", "sm100", "sm120"):
             return "fp8"
     return ""
+
+
+def indexer_option(value: str | None, release: str) -> str:
+    """How a release is asked for an indexer cache of this type (fp4, fp8); None: the option alone."""
+    new = within(release, f">={_RENAMED_IN}")
+    known = {"fp4": "=mxfp4", "fp8": "=fp8"} if new else {"fp4": "=True", "fp8": "=False"}
+    return f"--{_NEW_INDEXER if new else _OLD_INDEXER}" + (known.get(value, "") if value else "")
 
 
 def _verbatim(words: Sequence[Word], draft: Draft) -> None:

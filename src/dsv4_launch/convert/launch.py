@@ -59,6 +59,12 @@ class Launch:
         """True when it runs in a container."""
         return self.kind in ("docker", "compose", "kubernetes", "dockerfile")
 
+    @property
+    def on_host_network(self) -> bool:
+        """True when the server listens on the machine's own addresses, and no port is published."""
+        network = self.option("network")
+        return not self.contained or (network is not None and network.value == "host")
+
     def option(self, name: str) -> Option | None:
         """The last one of a name, which is the one that counts."""
         return next((o for o in reversed(self.options) if o.name == name), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dsv4_launch.catalog.gpus import gpus
@@ -15,6 +16,7 @@ from dsv4_launch.convert.importer import Imported, import_launch
 from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.lint_text import environment_findings, refused_findings, text_findings
 from dsv4_launch.convert.settled import facts_of, keeps_caches, run_values, settings_of
+from dsv4_launch.convert.spoken import for_a_command
 from dsv4_launch.convert.words import Fault, Span
 from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import InputError
@@ -163,18 +165,18 @@ def _holding(
 ) -> Iterator[Finding]:
     # Of a command with unknown words nothing is said that one of them could change.
     unsure = imported.engine.open_ended
+    spoken = partial(for_a_command, launch=launch, release=imported.engine.release.table)
     for problem in broken(settled, facts, lambda path: ".".join(map(str, path))):
         if not unsure or problem.where in imported.at:
-            yield Finding(
-                problem.code, "error", problem.message, problem.fix, place_of(problem.where, launch, imported)
-            )
+            place = place_of(problem.where, launch, imported)
+            yield Finding(problem.code, "error", spoken(problem.message), spoken(problem.fix), place)
     for match in matching(settled, facts):
         path, advisory = ".".join(match.path), match.advisory
         if not unsure or path in imported.at:
-            why = f"{advisory.title}. {advisory.cause}"
+            why = spoken(f"{advisory.title}. {advisory.cause}")
             place = place_of(path, launch, imported)
             severity: Severity = "warning" if unsure and advisory.severity == "error" else advisory.severity
-            yield Finding(advisory.id, severity, why, advisory.fix, place, advisory=True)
+            yield Finding(advisory.id, severity, why, spoken(advisory.fix), place, advisory=True)
 
 
 def _gpu(imported: Imported, gpu: str | None) -> Iterator[Finding]:

@@ -47,6 +47,9 @@ def text_findings(launch: Launch, imported: Imported) -> Iterator[Finding]:
     given = imported.engine.parsed.given
     if launch.contained and not launch.engine and not any(o.opaque for o in launch.options) and launch.loose:
         yield found_fault(Fault("no-arguments", *launch.loose[0].span))
+    elif imported.variant is None and imported.engine.parsed.model:
+        model = imported.engine.parsed.model
+        yield found_fault(Fault("other-model", *place_of("model", launch, imported), model))
     elif not imported.engine.parsed.model and "model" not in given and not imported.engine.open_ended:
         yield found_fault(Fault("no-model", *launch.span))
 
@@ -54,7 +57,8 @@ def text_findings(launch: Launch, imported: Imported) -> Iterator[Finding]:
 def _not_judged(launch: Launch, imported: Imported) -> Iterator[Fault]:
     """One fault for all words that may hold options of docker or vLLM which nobody can read here."""
     options = [word for option in launch.options if option.opaque and not option.name for word in option.words]
-    words = sorted([*options, *imported.engine.unread()], key=lambda word: word.start)
+    unread = [word for word in imported.engine.unread() if word.start < word.end]  # a table's other keys have no place
+    words = sorted([*options, *unread], key=lambda word: word.start)
     if words:
         names = dict.fromkeys(word.text for word in words)
         yield Fault("not-judged", *words[0].span, ", ".join([*names][:6]) + (" and others" if len(names) > 6 else ""))
@@ -94,8 +98,7 @@ def _ports(launch: Launch, imported: Imported) -> Iterator[Fault]:
     port = imported.engine.parsed.given.get("port")
     listens = port.values[0] if port is not None and port.values else "8000"
     published = [option for option in launch.all("publish") if not option.opaque]
-    network = launch.option("network")
-    if not published or "$" in listens or (network is not None and network.value == "host"):
+    if not published or "$" in listens or launch.on_host_network:
         return
     inside = [(option.value or "").rsplit(":", 1)[-1].removesuffix("/tcp") for option in published]
     plain = len(published) == len(launch.all("publish")) and all(text.isdigit() for text in inside)

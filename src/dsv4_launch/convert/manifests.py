@@ -14,6 +14,7 @@ from dsv4_launch.convert.yaml_nodes import Scalar, documents, entries, get, scal
 
 _IS_YAML = re.compile(r"(?m)^[ \t]{0,40}[\"']?[\w.-]{1,80}[\"']?[ \t]*:(?:[ \t]|\n|\Z)|\A\s*\{")
 _OURS = re.compile(r"vllm|kv[-_]cache[-_]dtype|tensor[-_]parallel[-_]size")
+_ENVIRONMENT = re.compile(r"(.{0,80}?)[_-]?(?:environment|env)")
 # Options whose presence says that a table is one of vLLM's (`--config FILE`, a benchmark's or an operator's values).
 _TELLING = frozenset(
     {
@@ -62,20 +63,16 @@ def _pods(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
 def _option_tables(document: Any) -> Iterator[Launch]:
     image = next((t[key] for t in tables(document) for key in ("image", "container") if scalar(t, key)), None)
     model = next((scalar(t, "path") for t in tables(get(document, "model")) if scalar(t, "path")), None)
-    variables = [
-        Variable(key.text, value.text, value.span)
-        for table in tables(document)
-        for parent, inner in entries(table)
-        if parent.text.endswith(("environment", "env"))
-        for key, value in entries(inner)
-        if isinstance(value, Scalar)
-    ]
+    variables = list(_variables(document))
+    names = {id(inner): key.text for table in tables(document) for key, inner in entries(table)}
     for text in _scalars(document):
         inner = [Word(word, *text.span, opaque="$" in word) for word in text.text.split()[:1_000]]
         if len({word.text.lstrip("-").replace("_", "-") for word in inner} & _TELLING) >= 3:
-            model_word = Word("$MODEL", *text.span, opaque=True)
-            more = Word("${MORE[@]}", *text.span, opaque=True)  # what other keys add is not known
-            yield Launch("options", "vllm", text.span, (model_word, *inner, more), variables=tuple(variables))
+            start, end = text.span
+            model_word = Word("$MODEL", start, start, opaque=True)
+            more = Word("${MORE[@]}", end, end, opaque=True)  # what other keys add is not known
+            ours = _for("", variables)
+            yield Launch("options", "vllm", text.span, (model_word, *inner, more), variables=ours)
     for table in tables(document):
         keys = {key.text.replace("_", "-") for key, _ in entries(table)}
         if len(keys & _TELLING) < 3:
@@ -85,16 +82,32 @@ def _option_tables(document: Any) -> Iterator[Launch]:
         named = any(word.text in ("--model", "--model-tag") for word in words)
         front = [Word(model.text, *model.span)] if model is not None and not named else []
         if not front and not named:
-            front = [Word("$MODEL", *span, opaque=True)]
+            front = [Word("$MODEL", span[0], span[0], opaque=True)]
         yield Launch(
             kind="options",
             program="vllm",
             span=span,
             engine=(*front, *words),
             image=image.word if isinstance(image, Scalar) else None,
-            variables=tuple(variables),
+            variables=_for(names.get(id(table), ""), variables),
             name=text_of(document, "name"),
         )
+
+
+def _variables(document: Any) -> Iterator[tuple[str, Variable]]:
+    """The variables of every ``environment`` table, with whose they are: "prefill" of ``prefill_environment``."""
+    for table in tables(document):
+        for parent, inner in entries(table):
+            found = _ENVIRONMENT.fullmatch(parent.text)
+            for key, value in entries(inner) if found else ():
+                if found and isinstance(value, Scalar):
+                    yield found.group(1), Variable(key.text, value.text, value.span)
+
+
+def _for(name: str, variables: Sequence[tuple[str, Variable]]) -> tuple[Variable, ...]:
+    """Those of one table of options: everybody's and its own; all of them where no table has its own."""
+    owned = any(owner == name for owner, _ in variables) and bool(name)
+    return tuple(variable for owner, variable in variables if not owned or owner in ("", name))
 
 
 def _scalars(document: Any) -> Iterator[Scalar]:

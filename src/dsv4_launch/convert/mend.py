@@ -37,7 +37,7 @@ def mend(verdict: Verdict, text: str) -> Mended:
     codes = {finding.code for finding in verdict.findings}
     said: list[str] = []
     words = _known_options(imported, said)
-    if _PUBLIC in codes and _on_the_hosts_network(launch):
+    if _PUBLIC in codes and launch.on_host_network:
         words = _on_loopback(words, imported)
     variables = tuple(_read_variables(verdict, said))
     ignored = {name for code, name in _NO_CONTAINER_OPTION.items() if code in codes}
@@ -73,11 +73,6 @@ def _meant(refusal: Refusal, release: str) -> str | None:
     if refusal.code != "unknown-option" or not refusal.fix:
         return None
     return nearest(refusal.option, flag_table(release).by_flag)
-
-
-def _on_the_hosts_network(launch: Launch) -> bool:
-    network = launch.option("network")
-    return not launch.contained or (network is not None and network.value == "host")
 
 
 def _on_loopback(words: list[Word | None], imported: Imported) -> list[Word | None]:

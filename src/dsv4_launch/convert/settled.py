@@ -117,7 +117,7 @@ def _ports(launch: Launch, imported: Imported, values: dict[str, Any], *, known:
     host = imported.engine.parsed.given.get("host")
     network = launch.option("network")
     publish = launch.option("publish")
-    if network is not None and network.value == "host":
+    if launch.on_host_network:
         if publish is not None:
             values["run.published_for_nothing"] = True
         return

@@ -128,3 +128,10 @@ def test_what_cannot_be_carried_is_said_and_stands_in_the_file(text: str, said: 
 def test_an_unknown_option_is_carried_verbatim():
     written, _ = imported_text(RUN.format("", "--brand-new-thing 5"), "t", None, "b200")
     assert yaml.safe_load(written)["engine"]["brand_new_thing"] == 5
+
+
+@pytest.mark.parametrize("words", ['"${ARGS[@]}"', "$ARGS"])
+def test_words_that_only_a_shell_knows_are_said_to_be_lost(words: str):
+    said = notes(f"vllm serve {MODEL} {words} --kv-cache-dtype fp8")
+    assert "ARGS" in said
+    assert "unrecognized" not in said

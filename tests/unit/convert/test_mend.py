@@ -87,3 +87,23 @@ def test_a_key_that_stood_in_the_command_still_guards_the_server(rest: str):
         assert "very-secret" not in command
         assert "export it first" in command
         assert ("--env VLLM_API_KEY" in command) == ("docker" in start)
+
+
+def test_a_table_of_options_gets_its_own_variables_and_everybodys():
+    options = "{kv-cache-dtype: fp8, max-model-len: 4096, max-num-seqs: 8, block-size: 256}"
+    text = (
+        f"env: {{NCCL_DEBUG: INFO}}\nprefill_environment: {{NCCL_X: '1'}}\ndecode_environment: {{NCCL_X: '2'}}\n"
+        f"vllm_config:\n  prefill: {options}\n  decode: {options}\n"
+    )
+    first, second = (repaired(verdict, text) for verdict in lint(text))
+    assert (first.count("NCCL_X=1"), first.count("NCCL_X=2"), first.count("NCCL_DEBUG=INFO")) == (1, 0, 1)
+    assert (second.count("NCCL_X=1"), second.count("NCCL_X=2"), second.count("NCCL_DEBUG=INFO")) == (0, 1, 1)
+
+
+def test_a_text_of_options_is_not_printed_in_the_place_of_its_model():
+    text = 'extra: "--kv-cache-dtype fp8 --max-model-len 4096 --max-num-seqs 8"\nvllm: true\n'
+    (verdict,) = lint(text)
+    assert "not-judged" not in {finding.code for finding in verdict.findings}
+    command = repaired(verdict, text)
+    assert command.count("--kv-cache-dtype") == 1
+    assert '"$MODEL"' in command
