@@ -12,8 +12,10 @@ import pytest
 import typer
 
 from dsv4_launch.cli import configs
+from dsv4_launch.cli.help import COMMANDS as HEADINGS
 from dsv4_launch.cli.main import app, main
 
+ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = dict(sorted(typer.main.get_command(app).commands.items()))  # type: ignore[attr-defined]
 OPTIONS = {name: {word for p in command.params for word in p.opts} for name, command in COMMANDS.items()}
 WITH_JSON = sorted(name for name, options in OPTIONS.items() if "--output" in options)
@@ -93,10 +95,28 @@ def test_every_command_has_an_example_that_it_understands(name: str, run: Run) -
             assert used <= OPTIONS[command], f"{words} has an option that {command} has not"
 
 
-def test_help_lists_every_command(run: Run) -> None:
+def test_help_lists_every_command_once_in_80_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     code, out, err = run("--help")
     assert (code, err) == (0, "")
-    assert set(re.findall(r"^  ([a-z-]+)  ", out.partition("Commands:")[2], re.M)) == set(COMMANDS)
+    listed = re.findall(r"^  ([a-z-]+)  +[A-Z].*\w[`]?\.$", out[out.index("Know before the launch:") :], re.M)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+def test_help_and_readme_sort_the_commands_alike() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for heading, commands in HEADINGS.items():
+        table = readme.partition(f"**{heading}**\n\n")[2].partition("\n\n")[0]
+        first = "".join(row.split(" | ")[0] for row in table.splitlines()[2:])
+        named = {name for name in re.findall(r"`(?:dsv4 )?([a-z-]+)[^`]*`", first) if name in COMMANDS}
+        assert named == set(commands), heading
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_arguments_are_shown_by_their_names(name: str, run: Run) -> None:
+    _, out, _ = run(name, "--help")
+    assert not re.search(r"<(str|int|list|float)\b", out)
+    assert "[[" not in out.partition("\n")[0]
 
 
 def test_without_a_command_the_help_is_no_result(run: Run) -> None:

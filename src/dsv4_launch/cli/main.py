@@ -22,6 +22,7 @@ from dsv4_launch.cli.config import pin as pin_command
 from dsv4_launch.cli.convert import commands as convert_commands
 from dsv4_launch.cli.doctor import commands as doctor_commands
 from dsv4_launch.cli.fit import commands as fit_commands
+from dsv4_launch.cli.help import Group, dress
 from dsv4_launch.cli.narrow import narrow
 from dsv4_launch.cli.serve import cache as cache_commands
 from dsv4_launch.cli.serve import commands as serve_commands
@@ -42,6 +43,7 @@ _COLLECT_AFTER = 50_000
 
 app = typer.Typer(
     name="dsv4",
+    cls=Group,
     help="Put DeepSeek-V4-Flash into production with vLLM: one typed config in, a healthy endpoint out.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich doubles the start of every --help: it imports a Markdown parser and a highlighter
@@ -69,6 +71,7 @@ smoke_commands.register(app)
 bench_commands.register(app)
 watch_commands.register(app)
 unit_command.register(app)
+dress(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 
 from dsv4_launch.catalog.flags import FlagTable, flag_table
-from dsv4_launch.config.yaml_text import parse
 from dsv4_launch.convert.import_engine import indexer_option
 from dsv4_launch.convert.launch import Launch
 
@@ -16,6 +14,8 @@ _PATH = re.compile(
     r"\b(engine|env|parallel|container|server|start|model)\.([A-Za-z_]\w*(?:\.\w+)*)"
     r"(?:: (\{[^{}]*\}|\"[^\"]*\"|[\w./-]*\w))?"
 )
+# A key of a table in braces, which JSON wants in quotes.
+_KEY = re.compile(r"([{,] ?)(\w+):")
 _PARALLEL = {
     "tensor": "--tensor-parallel-size",
     "data": "--data-parallel-size",
@@ -74,7 +74,7 @@ def _option(name: str, value: str | None, table: FlagTable) -> str:
     if value == "false" and f"--no-{option[2:]}" in table.by_flag:
         return f"--no-{option[2:]}"
     if value and value.startswith("{"):
-        return f"{option} '{json.dumps(parse(value, option)[0])}'"
+        return f"{option} '" + _KEY.sub(r'\1"\2":', value) + "'"
     return _with(option, value)
 
 
