@@ -8,6 +8,19 @@ from typing import Any
 _WIDE = 2**31 - 1
 
 
+def config_lines(data: Mapping[str, Any]) -> list[str]:
+    """A whole config: its tables stand apart, what is empty is left out."""
+    lines: list[str] = []
+    for key, value in data.items():
+        if value in ({}, [], ()):
+            continue
+        if isinstance(value, Mapping) and len(value) > 1 and lines:
+            lines.append("")
+        # Quoted: YAML would read a release of two numbers as a fraction.
+        lines += [f'vllm: "{value}"'] if key == "vllm" else entry_lines(key, value, 0, 2)
+    return lines
+
+
 def inline(value: Any, style: str | None = None) -> str:
     """The value behind a key of a block table; ``style`` is the quote that a text shall have."""
     return flow(value) if isinstance(value, Mapping | list | tuple) else _scalar(value, style, in_flow=False)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dsv4_launch.config.write import entry_lines
+from dsv4_launch.config.write import config_lines
 from dsv4_launch.convert.imported import Note
 
 _TITLES = {
@@ -26,11 +26,4 @@ def config_text(data: Mapping[str, Any], notes: Sequence[Note], source: str) -> 
         for text in dict.fromkeys(found):
             plain = "".join(c if c.isprintable() else " " for c in text)
             lines += [f"#   {part}" for part in textwrap.wrap(f"- {plain}", 110, subsequent_indent="  ")]
-    for key, value in data.items():
-        if value in ({}, [], ()):
-            continue
-        if isinstance(value, Mapping) and len(value) > 1:
-            lines.append("")
-        # Quoted: YAML would read a release of two numbers as a fraction.
-        lines += [f'vllm: "{value}"'] if key == "vllm" else entry_lines(key, value, 0, 2)
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *config_lines(data)]) + "\n"

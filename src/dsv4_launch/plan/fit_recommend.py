@@ -111,7 +111,8 @@ def _choice(asked: Question, found: MemoryFit, context: int, concurrency: int, *
     if top is not None and full is not None:
         decides.append(
             f"ceiling of decoding, never reached: {top.tokens_per_s:,.0f} tokens/s and {top.step_ms:.2f} ms a step "
-            f"with {concurrency:,} requests, {full.tokens_per_s:,.0f} tokens/s with all that fit"
+            f"with {concurrency:,} request{'' if concurrency == 1 else 's'}, "
+            f"{full.tokens_per_s:,.0f} tokens/s with all that fit"
         )
     return Choice(
         layout=name,

@@ -124,22 +124,28 @@ def run_recommend(
     from dsv4_launch.catalog.gpus import gpus as gpu_types
     from dsv4_launch.catalog.models import variants
     from dsv4_launch.catalog.releases import nearest_release
-    from dsv4_launch.catalog.version import within
+    from dsv4_launch.catalog.version import newer_or_same
     from dsv4_launch.plan.fit_recommend import recommend
     from dsv4_launch.values import listed
 
-    kind, variant, release = gpu_types().get(gpu), variants().get(model), nearest_release(vllm)[0].version
+    kind, variant = gpu_types().get(gpu), variants().get(model)
+    release, exact = nearest_release(vllm)
     if kind is None or kind.unsupported or not kind.memory_mib:
         usable = [key for key, g in gpu_types().items() if not g.unsupported and g.memory_mib]
         raise InputError(f"--gpu {gpu} is no GPU that can be planned for.", fix=f"Known: {listed(usable)}.")
     if variant is None:
         raise InputError(f"--model {model} is not in the catalog.", fix=f"Known: {listed(variants())}.")
-    if not within(release, f">={variant.min_vllm}"):
+    if not newer_or_same(vllm, variant.min_vllm):
         raise ImpossibleError(f"vLLM {vllm} cannot serve {variant.title}: {variant.min_vllm} is the first that does.")
     if context > variant.max_model_len:
-        raise ImpossibleError(f"The model's longest context is {variant.max_model_len:,} tokens.")
+        raise ImpossibleError(
+            f"--context {context:,} is longer than the model's {variant.max_model_len:,} tokens.",
+            fix=f"Ask for {variant.max_model_len} at most.",
+        )
+    if not exact:
+        show.note(f"vLLM {vllm} is not a release that is known here; it is planned as {release.version}")
     choices = recommend(
-        kind, variant, release, gpus=gpus, context=context, concurrency=concurrency, objective=objective
+        kind, variant, release.version, gpus=gpus, context=context, concurrency=concurrency, objective=objective
     )
     if not choices:
         raise ImpossibleError(
@@ -147,10 +153,13 @@ def run_recommend(
             fix="Fewer or shorter requests, or more GPUs; waiting requests are queued by the server.",
             code="memory",
         )
+    head = {"model": model, "vllm": vllm, "gpu": gpu}
+    configs = [{"name": f"{model}-{gpu}-{choice.layout}", **head, **choice.patch} for choice in choices]
     if output is options.Output.json:
-        show.envelope("recommend", 0, {"choices": [_as_data(choice) for choice in choices]})
+        found = [{**_as_data(choice), "config": config} for choice, config in zip(choices, configs, strict=True)]
+        show.envelope("recommend", 0, {"choices": found})
     else:
-        fit_show.show_choices(choices)
+        fit_show.show_choices(choices, configs[0])
     return 0
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dsv4_launch.cli import show
+from dsv4_launch.config.write import config_lines
 from dsv4_launch.plan.fit_sweep import Row
 from dsv4_launch.plan.fit_types import Capacity, MemoryFit
 
@@ -148,8 +149,8 @@ def _sums(fit: MemoryFit, name: str, digits: int) -> str:
     return _span(low, high, digits)
 
 
-def show_choices(choices: Sequence[Choice], most: int = 5) -> None:
-    """Print recommendations, best first."""
+def show_choices(choices: Sequence[Choice], config: Mapping[str, Any], most: int = 5) -> None:
+    """Print recommendations, best first, and the config of the best."""
     from rich.text import Text
 
     console = show.console()
@@ -160,10 +161,7 @@ def show_choices(choices: Sequence[Choice], most: int = 5) -> None:
             console.print(Text(f"   {text}"))
         for m in choice.measured:
             console.print(Text(f"   measured, vLLM {m.vllm}: {m.what} ({m.source})"))
-    if not choices:
-        return
     console.print()
-    console.print(Text(f"patch for {choices[0].layout}:", style="bold"))
-    import yaml
-
-    show.say(yaml.safe_dump(dict(choices[0].patch), sort_keys=False).rstrip())
+    console.print(Text(f"# config for {choices[0].layout}", style="bold"))
+    for line in config_lines(config):
+        show.say(line)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dsv4_launch.cli.main import main
 
@@ -105,6 +106,23 @@ def test_a_recommendation_has_its_patch(capsys):
     code, envelope = said(capsys, "recommend", "--context", "131072", "--concurrency", "200")
     assert code == 0
     assert envelope["data"]["choices"][0]["patch"]["parallel"]["data"] >= 1
+
+
+def test_the_recommended_config_is_one(capsys, tmp_path):
+    words = ["recommend", "--context", "131072", "--concurrency", "200"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    config = tmp_path / "best.yaml"
+    config.write_text(printed[printed.index("# config for ") :])
+    code, envelope = said(capsys, "validate", str(config))
+    assert (code, envelope["errors"]) == (0, [])
+    assert yaml.safe_load(config.read_text()) == said(capsys, *words)[1]["data"]["choices"][0]["config"]
+
+
+@pytest.mark.parametrize(("release", "code"), [("0.19.0", 4), ("0.20.5", 0)])
+def test_a_release_that_is_not_known_is_said(capsys, release: str, code: int):
+    assert main(["recommend", "--context", "4096", "--concurrency", "2", "--vllm", release]) == code
+    assert release in capsys.readouterr().err
 
 
 def test_validate_refuses_what_certainly_does_not_fit(capsys, tmp_path):
