@@ -22,7 +22,6 @@ from dsv4_launch.plan.resolve import examine_config, resolve
 SOURCE = re.compile(r"https://[^\s<>]+|vllm \d+\.\d+\.\d+ [\w/.]+\.py(:\d+| \([\w, ]+\))?|https://\S+ [\w/.]+:\d+")
 BASE = 'name: x\nmodel: flash\nvllm: "0.33.0"\ngpu: b200\n'
 IDS = [f"H{n}" for n in range(1, 27)]
-BY_ID = {limit.id: limit for limit in limits()}
 
 
 def at(version: str) -> str:

@@ -15,7 +15,6 @@ from e2e.nvml_shim import topology_file
 pytestmark = pytest.mark.timeout(180)
 
 BUSY = {"NVML_SHIM_FILE": str(topology_file("b200x8-first-4-busy"))}
-SYMM_MEM_OFF = ("--set", 'env.VLLM_ALLREDUCE_USE_SYMM_MEM="0"')
 
 
 def devices(node: Node, name: str) -> list[str]:

@@ -20,7 +20,6 @@ DETAILED_TOKENS: Final = 250_000
 INPUT_SHARE: Final = 0.1
 MAIN_STARTS: Final = "Starting main benchmark run"
 WARMING: Final = "Warming up with"
-PREPARING: Final = "Starting initial single prompt test run"
 _BAR: Final = re.compile(r"\|\s*(\d+)/(\d+) \[")
 _ERROR: Final = re.compile(r"^Error \d+: (.*)$")
 # The client needs no Hub, no proxy and no GPU; the name is vLLM's for the key of the endpoint.

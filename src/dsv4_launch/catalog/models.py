@@ -20,8 +20,6 @@ class Variant:
     weight_bytes: int
     files: int
     layers: int
-    attention_heads: int
-    o_groups: int
     routed_experts: int
     draft: str
     max_model_len: int

@@ -53,7 +53,7 @@ def gpu_type(context: Context) -> Finding | None:
 
 
 @check("GPU003", requires=("GPU001",), applies=on_gpus)
-def enoughnamed(context: Context) -> Finding | None:
+def enough_gpus(context: Context) -> Finding | None:
     """There are as many GPUs as the parallel layout needs."""
     gpus = context.known(context.facts.gpus, "gpus")
     plan = context.plan

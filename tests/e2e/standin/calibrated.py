@@ -65,7 +65,6 @@ class Server:
         self.started = self.completed = self.failed = self.cut = self.tokens = self.prompt_tokens = self.peak = 0
         self.late_s, self.late_max_s = 0.0, 0.0
         self.ttft, self.itl, self.e2e, self.queue = Histogram(), Histogram(), Histogram(), Histogram()
-        self.per_point: dict[str, int] = {}
 
     def admit(self, stream: "Stream") -> None:
         if self.options.slots and self.running >= self.options.slots:

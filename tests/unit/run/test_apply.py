@@ -23,7 +23,6 @@ from unit.run.doubles import PLACES, PLAN, Told, service
 
 OLD = replace(PLAN, port=8000)
 NEW = replace(PLAN, port=8001)
-DIGESTS = {digest_of(plan, render(plan)): plan for plan in (OLD, NEW)}
 
 
 @dataclass

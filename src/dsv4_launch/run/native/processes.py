@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -177,13 +176,4 @@ def send(process: Process, number: int) -> bool:
         return False
     finally:
         os.close(handle)
-    return True
-
-
-def wait_gone(process: Process | None, deadline_s: float) -> bool:
-    """Wait until a process has ended, at most until this time of the monotonic clock."""
-    while alive(process):
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.05)
     return True
