@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dsv4_launch.config import model, targets
+from dsv4_launch.config import model, targets, watch
 from dsv4_launch.errors import Problem
 from dsv4_launch.values import listed, nearest
 
@@ -23,6 +23,8 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "secrets": model.Secrets,
     "hub": model.Hub,
     "start": model.Start,
+    "watch": watch.Watch,
+    "watch.on_failure": watch.OnFailure,
 }
 _WANTED = {
     "string_type": "text",
