@@ -5,6 +5,7 @@ Run it after a change of the facts; a test sees that the files are what this mak
 and names are as published, disks and versions plausible. A recorded host (`dsv4 doctor --save`) has its own origin.
 """
 
+import argparse
 import copy
 import json
 import sys
@@ -231,15 +232,18 @@ def text(facts: Facts) -> str:
 
 def main() -> int:
     """Write every file; with --check say which are not what they should be."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is not up to date")
+    check = parser.parse_args().check
     wrong = []
     for name, facts in hosts().items():
         path = FOLDER / f"{name}.json"
         if not path.exists() or path.read_text() != text(facts):
             wrong.append(name)
-            if "--check" not in sys.argv:
+            if not check:
                 path.write_text(text(facts))
-    print(f"{'not up to date' if '--check' in sys.argv else 'written'}: {', '.join(wrong) or 'none'}")
-    return 1 if wrong and "--check" in sys.argv else 0
+    print(f"{'not up to date' if check else 'written'}: {', '.join(wrong) or 'none'}")
+    return 1 if wrong and check else 0
 
 
 if __name__ == "__main__":

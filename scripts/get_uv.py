@@ -10,6 +10,7 @@ static binary, checked against the index's SHA-256 before it is unpacked.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -166,8 +167,10 @@ def _get(url: str, accept: str) -> bytes:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("dir", nargs="?", type=Path, default=default_home(), help="where a fetched uv is kept")
     try:
-        print(find_or_fetch(Path(sys.argv[1]) if len(sys.argv) > 1 else default_home()))
+        print(find_or_fetch(parser.parse_args().dir))
     except NoUvError as error:
         print(f"error: {error}", file=sys.stderr)
         return 6

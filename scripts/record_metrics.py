@@ -8,6 +8,7 @@ The server must be freshly started. Standard library only.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import threading
@@ -40,7 +41,11 @@ def series(text: str) -> str:
 
 
 def main() -> int:
-    base, folder = sys.argv[1].rstrip("/"), Path(sys.argv[2])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("url", help="base URL of the server")
+    parser.add_argument("folder", type=Path, help="where the three files are written")
+    options = parser.parse_args()
+    base, folder = options.url.rstrip("/"), options.folder
     model = json.loads(get(f"{base}/v1/models"))["data"][0]["id"]
     (folder / "metrics-fresh.txt").write_text(series(get(f"{base}/metrics")))
     threads = [

@@ -6,6 +6,7 @@ Usage: .venv/bin/python scripts/update_golden.py            (then read the diff)
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from dsv4_launch.cli.configs import builtins, load_config
@@ -38,6 +39,7 @@ def texts() -> dict[Path, str]:
 
 def main() -> None:
     """Write them all, and remove those of configs that are gone."""
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     wanted = texts()
     for path in (found for kind in KINDS for found in FOLDER.glob(f"*/*.{kind}")):
         if path not in wanted:

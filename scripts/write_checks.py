@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Write docs/checks.md: every host check, from the code that runs it. A test sees that it is up to date."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -50,7 +51,9 @@ def entry(check: Check) -> str:
 
 def main() -> int:
     """Write the page, or with --check say whether it is as it should be."""
-    if "--check" in sys.argv:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page is not up to date")
+    if parser.parse_args().check:
         return 0 if TARGET.read_text() == text() else 1
     TARGET.write_text(text())
     return 0

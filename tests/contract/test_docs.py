@@ -71,3 +71,11 @@ def test_what_is_counted_is_as_many(page: Path) -> None:
         (r"(\d+) limits of the model", len(limits())),
     ):
         assert {int(count) for count in re.findall(pattern, text)} <= {there_are}, pattern
+
+
+def test_every_script_is_told_what_it_is_for() -> None:
+    scripts = {
+        f"scripts/{path.name}" for path in (ROOT / "scripts").iterdir() if path.is_file() and path.suffix != ".txt"
+    }
+    page = (ROOT / "docs/development.md").read_text("utf-8")
+    assert set(re.findall(r"`(scripts/[\w.]+)`", page)) >= scripts
