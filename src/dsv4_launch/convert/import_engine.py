@@ -25,6 +25,7 @@ _ELSEWHERE = frozenset(
     {"model_tag", "model", "host", "port", "served_model_name", "revision", "api_key", "hf_token", "config"}
 )
 _OLD_INDEXER, _NEW_INDEXER = "attention_config.use_fp4_indexer_cache", "attention_config.indexer_kv_dtype"
+INDEXER_OPTIONS = (_OLD_INDEXER, _NEW_INDEXER)
 _RENAMED_IN = "0.28.0"
 _VARIABLE = re.compile(r"\$\{?\w+\}?")
 _CUDAGRAPH_MODES = ("NONE", "PIECEWISE", "FULL", "FULL_DECODE_ONLY", "FULL_AND_PIECEWISE")

@@ -20,7 +20,7 @@ Where = Callable[[Path], str]
 # The neutral fields that rules turn into a release's own flags.
 NEUTRAL = frozenset({"indexer_cache_dtype"})
 
-_PARALLEL = {
+PARALLEL = {
     "parallel.tensor": "tensor_parallel_size",
     "parallel.pipeline": "pipeline_parallel_size",
     "parallel.data": "data_parallel_size",
@@ -49,7 +49,7 @@ def arguments(settled: Settings, table: FlagTable, where: Where) -> tuple[tuple[
 def _named(settled: Settings) -> list[tuple[str, Path, Setting]]:
     """vLLM's argument names with path and setting: the layout, the served name, then the engine's own."""
     named = [
-        (dest, _path(name), settled[name]) for name, dest in _PARALLEL.items() if _says_something(settled[name].value)
+        (dest, _path(name), settled[name]) for name, dest in PARALLEL.items() if _says_something(settled[name].value)
     ]
     if "server.served_model_name" in settled:
         named.append(("served_model_name", _path("server.served_model_name"), settled["server.served_model_name"]))

@@ -107,3 +107,43 @@ def test_a_text_of_options_is_not_printed_in_the_place_of_its_model():
     command = repaired(verdict, text)
     assert command.count("--kv-cache-dtype") == 1
     assert '"$MODEL"' in command
+
+
+OLD_INDEXER = "attention_config.use_fp4_indexer_cache"
+
+
+@pytest.mark.parametrize(
+    ("words", "vllm", "gpu", "has", "has_not"),
+    [
+        ("-tp 4", "0.25.1", "b200", "--kv-cache-dtype fp8", ""),
+        ("--kv-cache-dtype bfloat16", "0.25.1", "b200", "--kv-cache-dtype fp8", "bfloat16"),
+        (f"--kv-cache-dtype fp8 --{OLD_INDEXER}=True", "0.32.0", "b200", "indexer_kv_dtype=mxfp4", "use_fp4"),
+        (f"--kv-cache-dtype fp8 --{OLD_INDEXER} True", "0.32.0", "b200", "indexer_kv_dtype=mxfp4", "use_fp4"),
+        (f"--kv-cache-dtype fp8 --{OLD_INDEXER} True", "0.25.1", "h200", "--kv-cache-dtype fp8", "use_fp4"),
+        (
+            "--kv-cache-dtype fp8 --attention-config '{\"use_fp4_indexer_cache\": true}'",
+            *("0.32.0", "b200", "indexer_kv_dtype=mxfp4", "use_fp4"),
+        ),
+        (
+            '--kv-cache-dtype fp8 --attention-config \'{"use_fp4_indexer_cache": true, "use_non_causal": false}\'',
+            *("0.32.0", "b200", '"indexer_kv_dtype": "mxfp4"', "use_fp4"),
+        ),
+        ("--kv-cache-dtype fp8 --moe-backend deep_gemm_mega_moe", "0.25.1", "b200", "--enable-expert-parallel", ""),
+    ],
+)
+def test_errors_are_mended_in_the_words_where_no_config_can_hold_them(words, vllm, gpu, has, has_not):
+    text = f"vllm serve {MODEL} --port $PORT {words}"
+    (verdict,) = lint(text, vllm, gpu)
+    assert verdict.errors
+    command, left = mended(text, vllm, gpu)
+    assert has in command
+    assert not has_not or has_not not in command
+    assert not {finding.code for finding in verdict.errors} & left
+    assert "--port $PORT" in command
+
+
+def test_what_stays_wrong_is_said_above_the_command():
+    command, left = mended(f"vllm serve {MODEL} --kv-cache-dtype fp8 --port $PORT --tensor-parallel-size 3")
+    assert "tensor-parallel-divides" in left
+    assert command.startswith("# still wrong, mend it by hand: tensor-parallel-divides. Use 1, 2, 4 or 8")
+    assert "still wrong" not in mended(f"vllm serve {MODEL} --kv-cache-dtype fp8 --port $PORT")[0]

@@ -9,11 +9,13 @@ from dsv4_launch.catalog.advisories import config_advisories
 from dsv4_launch.cli.quick import build_config_schema
 from dsv4_launch.config.load import Loaded, Origins, from_data, load
 from dsv4_launch.convert.command_text import command_text
+from dsv4_launch.convert.engine import read_engine
 from dsv4_launch.convert.importer import Imported
-from dsv4_launch.convert.lint import Verdict
+from dsv4_launch.convert.lint import Verdict, lint
 from dsv4_launch.convert.mend import mend
+from dsv4_launch.convert.remedy import remedied
 from dsv4_launch.convert.secrets import secret_values, without_secrets
-from dsv4_launch.errors import Dsv4Error
+from dsv4_launch.errors import Dsv4Error, InputError
 from dsv4_launch.plan.resolve import examine_config
 from dsv4_launch.targets import render, shell
 from dsv4_launch.values import frozen
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 def repaired(verdict: Verdict, text: str) -> str:
     """The command as it should be: our rendering of what was imported; where that cannot be, the same words mended.
 
-    What was left out of the words or became others stands in comments above it.
+    What was left out of the words or became others, and what is still wrong, stands in comments above it.
     """
     mended = mend(verdict, text)
     launch, engine = mended.launch, mended.imported.engine
@@ -34,10 +36,28 @@ def repaired(verdict: Verdict, text: str) -> str:
     if launch.kind in ("docker", "native", "argv") and seen_through and not _lost(mended.imported):
         plan = _plan(_safer(mended.imported.data, verdict))
         command = shell.multiline(render(plan)) if plan is not None else None
+    gpu = str(mended.imported.data["gpu"]) if mended.imported.gpu_told else None
     if command is None:
-        command = command_text(launch, engine, text)
-    lines = [*(f"# {said}" for said in mended.said), command]
+        launch = remedied(launch, text, engine.release.version, gpu)
+        command = command_text(launch, read_engine(launch, text, engine.release.version), text)
+    doubted = {finding.code for finding in verdict.findings if finding.severity != "error"}
+    left = [said for code, said in _left(command, engine.release.version, gpu).items() if code not in doubted]
+    lines = [
+        *(f"# {said}" for said in mended.said),
+        *(f"# still wrong, mend it by hand: {said}" for said in left),
+        command,
+    ]
     return without_secrets("\n".join(lines), secret_values(launch, engine) | secret_values(verdict.launch, engine))
+
+
+def _left(command: str, vllm: str, gpu: str | None) -> dict[str, str]:
+    """What a repaired command would still be refused for, by code."""
+    try:
+        (verdict,) = lint(command, vllm, gpu)
+    except (InputError, ValueError):  # no launch that could be read again
+        return {}
+    found = {finding.code: finding.fix or finding.why for finding in verdict.errors}
+    return {code: f"{code}. {' '.join(said.split())}" for code, said in found.items()}
 
 
 def _plan(data: Mapping[str, Any]) -> Plan | None:
