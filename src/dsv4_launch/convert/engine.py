@@ -149,9 +149,9 @@ def _mended(words: Sequence[Word], text: str) -> tuple[tuple[Word, ...], tuple[F
     """JSON as it was meant, and what was wrong with its quotes."""
     found: list[Word] = []
     faults: list[Fault] = []
-    skip_to = -1
+    skip_from = skip_to = -1
     for word in words:
-        if word.start < skip_to:
+        if skip_from <= word.start < skip_to:  # words of an array stand before the command
             continue
         if "{" not in word.text[:80] or (word.text.startswith("-") and "=" not in word.text):
             found.append(word)
@@ -165,7 +165,7 @@ def _mended(words: Sequence[Word], text: str) -> tuple[tuple[Word, ...], tuple[F
             found.append(word)
             continue
         faults.append(Fault(code, word.start, max(word.end, end)))
-        skip_to = end
+        skip_from, skip_to = word.start, end
         found.append(replace(word, text=f"{option}{equals}{mended}", end=max(word.end, end), exact=-1))
     return tuple(found), tuple(faults)
 

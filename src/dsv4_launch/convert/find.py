@@ -6,13 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dsv4_launch.convert.arrays import ArraySet, array_sets, spread
 from dsv4_launch.convert.docker_words import docker_run
 from dsv4_launch.convert.dockerfile import dockerfile_launches
 from dsv4_launch.convert.entry import engine_words
 from dsv4_launch.convert.launch import Launch, Variable
 from dsv4_launch.convert.manifests import manifest_launches
-from dsv4_launch.convert.program import assignment, served
+from dsv4_launch.convert.program import served
 from dsv4_launch.convert.shell_text import Simple, read_command
+from dsv4_launch.convert.shell_variables import assigned, is_exported, known_values, set_in_front
 from dsv4_launch.convert.words import Fault, Word, moved, moved_faults, span_of
 
 MOST_LAUNCHES = 10
@@ -30,11 +32,9 @@ _PROGRAM = re.compile(r"(?:\"[^\"\n]{1,300}|'[^'\n]{1,300}|[<\w./~>${}-]{1,200})
 _QUOTED = re.compile(r"(?:\"[^\"\n]{1,300}\"|'[^'\n]{1,300}')\Z")
 _PYTHON = re.compile(rf"(?:[\w./~-]{{0,200}}/)?python[\d.]{{0,6}}{_GAP}\Z")
 _COMMENT = re.compile(r"[ \t]*#")
-_EXPORT = re.compile(r"(?m)^[ \t]*(?:\$[ \t]+)?(?:export[ \t]+)?(?=[A-Za-z_]\w{0,80}=)")
 _ARRAY = re.compile(r"[A-Za-z_]\w{0,80}\+?=\([ \t]*\n?[ \t]*\Z")
 _SCRIPT_OF = re.compile(r"(?:(?:ba|z|da)?sh[ \t]+-\w{0,4}c|ssh[ \t]+\S{1,80})[ \t]+\Z")
 _PREFIX_CHARACTERS = 2_000
-_MOST_VARIABLES = 200
 
 
 def find_launches(text: str) -> tuple[Launch, ...]:
@@ -64,6 +64,7 @@ def _shell_launches(text: str) -> list[Launch]:
 def _scan(text: str, pattern: re.Pattern[str], *, comments: bool) -> list[Launch]:
     found: list[Launch] = []
     shell: tuple[Variable, ...] | None = None
+    sets: tuple[ArraySet, ...] = ()
     behind = tried = 0
     for anchor in pattern.finditer(text):
         if anchor.start() < behind:
@@ -73,32 +74,15 @@ def _scan(text: str, pattern: re.Pattern[str], *, comments: bool) -> list[Launch
             continue
         at = max(_start(text, anchor), behind)
         if shell is None:
-            shell = _exported(text)
+            shell = assigned(text)
+            sets = array_sets(text, known_values(shell))
         tried += 1
-        launch, behind = _one(text, anchor, at, start, [v for v in shell if v.span[0] < at])
+        launch, behind = _one(text, anchor, at, start, [v for v in shell if v.span[0] < at], sets)
         if launch is not None:
             found.append(launch)
         if len(found) >= MOST_LAUNCHES or tried >= 5 * MOST_LAUNCHES:
             break
     return found
-
-
-def _exported(text: str) -> tuple[Variable, ...]:
-    """``NAME=value`` and ``export NAME=value`` lines; those that are exported reach the server."""
-    found: dict[str, Variable] = {}
-    for line in _EXPORT.finditer(text):
-        known = {name: v.value or "" for name, v in found.items() if not v.opaque}
-        simple = read_command(text, line.end(), variables=known)
-        given = [assignment(word) for word in simple.words]
-        if not all(given) or any(fault.code == "missing-continuation" for fault in simple.faults):
-            continue
-        for variable in given:
-            if variable is not None:
-                found.pop(variable.name, None)
-                found[variable.name] = variable
-        if len(found) > _MOST_VARIABLES:
-            break
-    return tuple(found.values())
 
 
 def _start(text: str, anchor: re.Match[str]) -> int:
@@ -120,21 +104,27 @@ def _start(text: str, anchor: re.Match[str]) -> int:
 
 
 def _one(
-    text: str, anchor: re.Match[str], at: int, line_start: int, shell: Sequence[Variable]
+    text: str,
+    anchor: re.Match[str],
+    at: int,
+    line_start: int,
+    shell: Sequence[Variable],
+    sets: Sequence[ArraySet],
 ) -> tuple[Launch | None, int]:
     end = len(text)
     prefix_start = max(line_start, at - _PREFIX_CHARACTERS)
     while text[:prefix_start].endswith("\\\n") and at - prefix_start < _PREFIX_CHARACTERS:
         prefix_start = text.rfind("\n", 0, prefix_start - 1) + 1
     prefix = text[prefix_start:at]
-    known = {v.name: v.value or "" for v in shell if not v.opaque}
+    known = known_values(shell)
     array = bool(_ARRAY.search(text[max(0, at - 200) : at]))
-    ahead = _before(text, prefix_start, at)
+    ahead = set_in_front(text, prefix_start, at)
     simple = _inner(text, prefix_start, prefix, at, known)
     if simple is None:
         if prefix.count("`") % 2 == 1 and (tick := text.find("`", at)) >= 0:
             end = tick
         simple = read_command(text, at, end, variables=known, array=array)
+    simple = replace(simple, words=spread(simple.words, sets, at))
     faults = tuple(f for f in simple.faults if f.code != "missing-continuation" or not array)
     if anchor.lastgroup == "container":
         return _container(text, simple, faults, ahead, shell), max(simple.end, at + 1)
@@ -145,7 +135,7 @@ def _one(
     server = served(words, text)
     if server is None:
         return None, max(simple.end, at + 1)
-    exported = tuple(v for v in shell if _is_exported(text, v))
+    exported = tuple(v for v in shell if is_exported(text, v))
     return (
         Launch(
             kind="native",
@@ -157,24 +147,6 @@ def _one(
         ),
         max(simple.end, at + 1),
     )
-
-
-def _is_exported(text: str, variable: Variable) -> bool:
-    line = text.rfind("\n", 0, variable.span[0]) + 1
-    return "export" in text[line : variable.span[0]]
-
-
-def _before(text: str, start: int, at: int) -> tuple[Variable, ...]:
-    """Assignments right in front of the command, as in ``NAME=value docker run``."""
-    words = read_command(text, start, at).words if "=" in text[start:at] else ()
-    found: list[Variable] = []
-    for word in reversed(words):
-        variable = assignment(word)
-        if variable is not None:
-            found.append(variable)
-        elif word.text not in ("sudo", "env", "exec", "nohup", "time"):
-            break
-    return tuple(reversed(found))
 
 
 def _inner(text: str, start: int, prefix: str, at: int, known: dict[str, str]) -> Simple | None:
