@@ -13,10 +13,10 @@ from dsv4_launch.convert.engine import Engine, read_engine
 from dsv4_launch.convert.import_container import (
     gpus_of,
     import_container,
-    import_environment,
     labelled_config,
 )
 from dsv4_launch.convert.import_engine import import_engine
+from dsv4_launch.convert.import_environment import import_environment
 from dsv4_launch.convert.imported import Draft, Note
 from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.words import Span

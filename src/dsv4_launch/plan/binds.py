@@ -14,8 +14,8 @@ from dsv4_launch.values import Joined, Ref, Word, digest, host_path, joined
 
 Where = Callable[[tuple[str | int, ...]], str]
 
-_WEIGHTS = "/root/.cache/huggingface"
-_CACHES = "/root/.cache/dsv4"
+WEIGHTS_INSIDE = "/root/.cache/huggingface"
+CACHES_INSIDE = "/root/.cache/dsv4"
 _MODEL = "/model"
 # The variable that vLLM reads its key from (vllm 0.20.0 envs.py, VLLM_API_KEY).
 KEY_VARIABLE = "VLLM_API_KEY"
@@ -39,12 +39,12 @@ def binds(config: LaunchConfig, gpu: Gpu, image: str, model: Word | None) -> tup
     """
     found: list[Bind] = []
     if model is None:
-        found.append(Bind(Ref("hf_home"), _WEIGHTS, read_only=False, purpose="weights"))
+        found.append(Bind(Ref("hf_home"), WEIGHTS_INSIDE, read_only=False, purpose="weights"))
     else:
         found.append(Bind(model, _MODEL, read_only=True, purpose="model"))
     if config.container.caches:
         folder = joined(Ref("dsv4_cache"), f"/caches/{cache_key(image)}-{gpu.key}")
-        found.append(Bind(folder, _CACHES, read_only=False, purpose="caches"))
+        found.append(Bind(folder, CACHES_INSIDE, read_only=False, purpose="caches"))
     found += [Bind(host_path(m.source), m.target, m.read_only, "extra") for m in config.container.mounts]
     return tuple(found)
 
@@ -79,7 +79,7 @@ def environment(config: LaunchConfig, settled: Settings, program: Word, where: W
     if config.target.type == "docker" and config.container.caches:
         for cache in caches():
             found.setdefault(
-                cache.variable, Variable(cache.variable, f"{_CACHES}/{cache.directory}", cache.why, cache.source)
+                cache.variable, Variable(cache.variable, f"{CACHES_INSIDE}/{cache.directory}", cache.why, cache.source)
             )
     if config.target.type == "native" and (folder := _folder(program)):
         # FlashInfer builds kernels at run time with the ninja that lies beside its own Python.
