@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from dsv4_launch.catalog.advisories import Advisory, advisories
@@ -48,6 +49,7 @@ def explain_code(code: str, output: options.Output) -> int:
     return 0
 
 
+@lru_cache
 def explanations() -> dict[str, Explanation]:
     """Every code that dsv4 prints, explained."""
     entries = (*_lints(), *_problems(), *_checks(), *_together(), *_limits(), *_constraints(), *_advisories())

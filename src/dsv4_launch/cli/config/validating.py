@@ -107,7 +107,12 @@ def _rest(path: Path, shown: str, overrides: Sequence[str]) -> tuple[Problem, ..
     if rest is None:
         return ()
     _, problems = examine_config(rest)
-    return tuple(problem for problem in problems if not problem.message.split(":")[0].endswith("is missing"))
+    left_out = {"version-missing"} if {("vllm",)} & (rest.origins.lines.keys() | rest.origins.overridden) else set()
+    return tuple(
+        problem
+        for problem in problems
+        if problem.code not in left_out and not problem.message.split(":")[0].endswith("is missing")
+    )
 
 
 def _asked(verdict: Verdict, plan: Plan, where: Where) -> Verdict:
