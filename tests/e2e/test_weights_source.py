@@ -154,9 +154,8 @@ def test_sources_that_are_none(ssh: str, tmp_path: Path) -> None:
     far = dsv4(tmp_path, "pull", "--source", f"node7:{tmp_path}/nothing", RSYNC_RSH=ssh)
     assert (far.returncode, "holds no Hub cache" in far.stderr) == (9, True), far.stderr
     unreachable = dsv4(tmp_path, "pull", "--source", "rsync://127.0.0.1:9/hf")
-    assert (unreachable.returncode, "Copying from rsync://127.0.0.1:9/hf failed" in unreachable.stderr) == (9, True), (
-        unreachable.stderr
-    )
+    assert unreachable.returncode == 9
+    assert "Copying from rsync://127.0.0.1:9/hf failed" in unreachable.stderr
     trick = dsv4(tmp_path, "pull", "--source", f"-e touch {tmp_path}/harm:x")
     assert trick.returncode in (2, 9)
     assert not (tmp_path / "harm").exists()

@@ -88,7 +88,7 @@ def test_an_unknown_code_names_the_nearest(capsys):
 
 def test_every_code_of_the_core_is_explained():
     text = "".join(path.read_text("utf-8") for part in ("plan", "config") for path in (SOURCES / part).glob("*.py"))
-    printed = set(re.findall(r'Problem\(\s*"([a-z0-9-]+)"', text))
+    printed = set(re.findall(r'(?:Problem|Refusal)\(\s*"([a-z0-9-]+)"', text))
     assert printed >= {"input", "flag-value", "layout"}
     assert printed <= set(explanations())
     assert {constraint.code for constraint in constraints()} <= set(explanations())
