@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from dsv4_launch.convert.shell_text import read_command
 from dsv4_launch.convert.words import Word
+from dsv4_launch.dataclass import dataclass
 
 _MOST = 100
 _LONGEST = 20_000
