@@ -71,7 +71,7 @@ class Bench:
             start_new_session=True,
         )
 
-    def run_on_a_terminal(self, *words: str, timeout_s: float = 60) -> tuple[int, str, str]:
+    def run_on_a_terminal(self, *words: str, timeout_s: float = 150) -> tuple[int, str, str]:
         """`dsv4 bench run …` whose stderr is a terminal, where the live table is: exit code, stdout, what was drawn."""
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
@@ -92,7 +92,7 @@ class Bench:
         out, _ = process.communicate(timeout=timeout_s)
         return process.returncode, out.decode(), drawn.decode("utf-8", "replace")
 
-    def run(self, *words: str, timeout_s: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, timeout_s: float = 240, **env: str) -> subprocess.CompletedProcess[str]:
         """`dsv4 bench run …`, waited for."""
         process = self.start(words, **env)
         out, err = process.communicate(timeout=timeout_s)

@@ -60,7 +60,7 @@ class Node:
         path.write_text(yaml.safe_dump(data, sort_keys=False))
         return path
 
-    def dsv4(self, *words: object, env: dict[str, str] | None = None, timeout_s: float = 60) -> Result[str]:
+    def dsv4(self, *words: object, env: dict[str, str] | None = None, timeout_s: float = 150) -> Result[str]:
         """Run dsv4 to its end."""
         return subprocess.run(
             command(*words), env={**self.env, **(env or {})}, capture_output=True, text=True, timeout=timeout_s
@@ -111,7 +111,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(true: Callable[[], object], what: str, timeout_s: float = 20) -> None:
+def until(true: Callable[[], object], what: str, timeout_s: float = 90) -> None:
     """Wait for something to become true."""
     deadline_s = time.monotonic() + timeout_s
     while not true():

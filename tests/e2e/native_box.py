@@ -79,7 +79,7 @@ class Box:
         self.started.append(process)
         return process
 
-    def dsv4(self, *words: str, timeout_s: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
+    def dsv4(self, *words: str, timeout_s: float = 150, **env: str) -> subprocess.CompletedProcess[str]:
         """`dsv4 …`, waited for."""
         process = self.start(*words, **env)
         out, err = process.communicate(timeout=timeout_s)
@@ -95,7 +95,7 @@ class Box:
         data = json.loads(done.stdout)["data"]
         return str(data["deployments"][0]["state"])
 
-    def wait_for(self, state: str, timeout_s: float = 30) -> None:
+    def wait_for(self, state: str, timeout_s: float = 90) -> None:
         """Wait until `dsv4 status` tells a state."""
         deadline, seen = time.monotonic() + timeout_s, ""
         while (seen := self.state_of()) != state:

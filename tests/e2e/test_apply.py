@@ -16,7 +16,6 @@ import yaml
 
 from e2e.conftest import Node, Result, envelope, name_of, until, url_of
 
-pytestmark = pytest.mark.timeout(180)
 SHORT = ("--yes", "--smoke", "short")
 # Another user: the modules are loaded before the user changes, since the checkout may be closed to others.
 AS_COLLEAGUE = """

@@ -11,7 +11,6 @@ from dsv4_launch.run.bench import store
 from e2e.bench_box import STANDIN
 from e2e.conftest import Node, name_of, until
 
-pytestmark = pytest.mark.timeout(180)
 CANARY = "canary-71c4e0b2aa19"
 SMALL = ("--concurrency", "1,2", "--input-len", "16", "--output-len", "4", "--warmup", "1", "--rest", "0")
 FEW, MANY = ("--requests-per-concurrency", "3"), ("--requests-per-concurrency", "20000")

@@ -90,7 +90,6 @@ REAL = {
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("case", REAL)
 def test_real_vllm_dies_and_is_explained(case: str, tmp_path: Path) -> None:
     overrides, advisory = REAL[case]

@@ -20,7 +20,6 @@ from dsv4_launch.run.docker.service import DockerDriver
 from dsv4_launch.targets import render
 from e2e.conftest import ROOT, STANDIN, Node, envelope, name_of, until
 
-pytestmark = pytest.mark.timeout(120)
 CRASH = {"CRASH_AFTER_S": "1.5", "READY_AFTER_S": "60", "LAST_LINES": "ValueError: no such expert\\nRuntimeError: Engine core initialization failed. See root cause above."}  # fmt: skip # noqa: E501
 
 

@@ -18,7 +18,6 @@ from dsv4_launch.run.weights.pull import Pull, pull_weights
 from e2e.conftest import Node
 from e2e.registry import image, model, served
 
-pytestmark = pytest.mark.timeout(120)
 REPO = "someone/small"
 WEIGHTS = os.urandom(3_000_000)
 FILES = {"config.json": b"{}", "tokenizer.json": b"{}", "model.safetensors": WEIGHTS}

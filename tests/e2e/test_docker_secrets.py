@@ -9,11 +9,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import pytest
-
 from e2e.conftest import Node, name_of, url_of
 
-pytestmark = pytest.mark.timeout(120)
 CANARY = "canary-5d1f0c27ab93"
 
 

@@ -9,11 +9,7 @@ import socket
 import subprocess
 import urllib.request
 
-import pytest
-
 from e2e.conftest import STANDIN, Node, envelope, name_of, until, url_of
-
-pytestmark = pytest.mark.timeout(90)
 
 
 def completion(url: str, model: str, key: str = "") -> str:

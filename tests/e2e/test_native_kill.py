@@ -53,7 +53,6 @@ def kill(pid: object) -> None:
     os.kill(int(str(pid)), signal.SIGKILL)
 
 
-@pytest.mark.timeout(300)
 def test_dsv4_killed_at_any_moment_of_a_serve(box: Box) -> None:
     started = time.monotonic()
     assert box.serve("--detach").returncode == 0

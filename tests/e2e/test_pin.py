@@ -21,8 +21,6 @@ from e2e.loopback import Hub, Registry
 from e2e.loopback.hub import HubModel
 from e2e.loopback.registry import digest_of, manifest_list, tiny_image
 
-pytestmark = pytest.mark.timeout(90)
-
 REPO = "deepseek-ai/DeepSeek-V4-Flash"
 FIRST, SECOND, OTHER = "1" * 20 + "a" * 20, "2" * 20 + "b" * 20, "3" * 20 + "c" * 20
 TEXT = """\

@@ -19,7 +19,6 @@ from e2e.conftest import ROOT, command, free_port, until
 sys.path.insert(0, str(ROOT / "scripts/rig.d"))
 from shell import install
 
-pytestmark = pytest.mark.timeout(180)
 # How a route of the server could be asked for from outside, although it is none of /v1.
 HIDDEN = (
     "/metrics", "/invocations", "/health", "/openapi.json", "/docs", "/", "/v1", "/v1x", "/v1/../metrics",

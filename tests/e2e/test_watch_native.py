@@ -29,7 +29,7 @@ def box(tmp_path: Path, home: Path) -> Iterator[Box]:
     yield from boxes(tmp_path, home)
 
 
-def until(true: Callable[[], object], what: str, timeout_s: float = 40) -> None:
+def until(true: Callable[[], object], what: str, timeout_s: float = 90) -> None:
     deadline_s = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < deadline_s, f"not within {timeout_s} s: {what}"

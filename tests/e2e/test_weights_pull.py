@@ -18,7 +18,6 @@ from dsv4_launch.run.weights.pull import FileNow, Pull, pull_weights
 from e2e.conftest import command, until
 from e2e.loopback.hub_files import Fault, FileHub, shards
 
-pytestmark = pytest.mark.timeout(180)
 REPO = "deepseek-ai/DeepSeek-V4-Flash"
 SMALL = 300_000
 ONE = "model-00003-of-00005.safetensors"

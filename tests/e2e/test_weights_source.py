@@ -15,7 +15,6 @@ import pytest
 from e2e.conftest import command, free_port, until
 from e2e.loopback.hub_files import FileHub, shards
 
-pytestmark = pytest.mark.timeout(120)
 REPO = "deepseek-ai/DeepSeek-V4-Flash"
 FOLDER = "models--deepseek-ai--DeepSeek-V4-Flash"
 ONE = "model-00002-of-00006.safetensors"

@@ -17,7 +17,6 @@ from e2e.conftest import free_port, until
 from e2e.loopback.hub_files import FileHub, shards
 from e2e.test_weights_source import FOLDER, ONE, REPO, data_of, dsv4, same, works_offline
 
-pytestmark = pytest.mark.timeout(180)
 SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 SIZE = 3_000_000
 

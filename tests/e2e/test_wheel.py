@@ -12,7 +12,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_BYTES = 5_000_000
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
