@@ -122,6 +122,7 @@ def test_real_vllm_dies_and_is_explained(case: str, tmp_path: Path) -> None:
         assert serving.returncode == 7, err
         assert f"[{advisory}]" in err
         assert explained(box)[0] == advisory
+        box.wait_for_no_process(60)  # its supervisor ends what it left, then itself
 
 
 def server_of(box: Box) -> int:

@@ -101,12 +101,22 @@ def tree(supervisor: Process | None, server: Process | None, folder: Path, proc:
     rows, boot = table(proc), boot_id(proc)
     leaders = [p.pid for p in (supervisor, server) if p and alive(p, proc)]
     members = below(rows, leaders)
-    if server and alive(server, proc):
-        members.add(server.pid)
-        members |= {found.pid for found in rows.values() if found.session == server.pid}
+    session = _session(server, rows, proc) if server and server.boot == boot else set[int]()
+    members |= session | below(rows, session)
     members |= {pid for pid in rows if pid not in members and _marked(pid, folder, proc)}
     members -= {supervisor.pid if supervisor else 0, os.getpid()}
     return [Process(pid, rows[pid].start_ticks, boot) for pid in sorted(members) if pid in rows]
+
+
+def _session(server: Process, rows: dict[int, Row], proc: Path) -> set[int]:
+    """The live processes of a server's session, which outlives it: while one is left, no new process gets its pid.
+
+    vLLM's engine processes carry no mark that can be read (their titles are written over their environment).
+    """
+    leader = row(server.pid, proc)
+    if leader and leader.start_ticks != server.start_ticks:
+        return set()
+    return {one.pid for one in rows.values() if one.session == server.pid and one.start_ticks >= server.start_ticks}
 
 
 def command_line(pid: int, proc: Path = PROC) -> tuple[str, ...]:

@@ -70,6 +70,23 @@ def test_tree_is_by_descent_session_and_mark(tmp_path: Path) -> None:
     assert pids(None, Process(30, 4, "boot-1")) == [24], "the server's pid was used again: not its session"
 
 
+def test_what_a_killed_server_left_is_found_by_its_session(tmp_path: Path) -> None:
+    folder = Path("/state/services/a")
+    # vLLM's engine processes write their titles over the environment that they were started with: no mark is left.
+    left = [stat(21, 1, 20, 7), stat(22, 21, 22, 8), stat(30, 1, 30, 5)]
+
+    def pids(proc: Path) -> list[int]:
+        return [process.pid for process in processes.tree(None, Process(20, 6, "boot-1"), folder, proc)]
+
+    assert pids(fake_proc(tmp_path / "gone", left)) == [21, 22]
+    assert pids(fake_proc(tmp_path / "zombie", [stat(20, 1, 20, 6, state="Z"), *left])) == [21, 22]
+    assert pids(fake_proc(tmp_path / "used", [stat(20, 1, 20, 9), *left])) == [], "a session of somebody else"
+    assert pids(fake_proc(tmp_path / "old", [stat(21, 1, 20, 5), *left[1:]])) == [], "older than the server"
+    rebooted = fake_proc(tmp_path / "rebooted", left)
+    (rebooted / "sys/kernel/random/boot_id").write_text("boot-2\n")
+    assert pids(rebooted) == []
+
+
 def test_endings_say_code_or_signal() -> None:
     assert describe(3).text == "it exited with code 3"
     assert describe(-9).text == "it was killed by SIGKILL"
