@@ -86,6 +86,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(drivers, "driver_of", lambda _: HostileDriver())
     monkeypatch.setattr(drivers, "_drivers", lambda _: iter([HostileDriver()]))
     monkeypatch.setattr(watch_lock, "_address", lambda *_: f"\0dsv4-test-{os.getpid()}")  # other tests watch an x too
+    monkeypatch.setattr(watch_lock, "_changes", lambda *_: f"\0dsv4-test-change-{os.getpid()}")
     entry = Entry(1, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, {})
     monkeypatch.setattr(histories, "read", lambda *_: ([("x", entry)], []))
     monkeypatch.setattr(suite, "smoke_test", smoked)

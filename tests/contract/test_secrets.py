@@ -101,6 +101,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(drivers, "driver_of", lambda _: Dead())
     monkeypatch.setattr(drivers, "_drivers", lambda _: iter([Dead()]))
     monkeypatch.setattr(watch_lock, "_address", lambda *_: f"\0dsv4-test-{os.getpid()}")  # other tests watch an x too
+    monkeypatch.setattr(watch_lock, "_changes", lambda *_: f"\0dsv4-test-change-{os.getpid()}")
     probed = read_facts("hgx-b200").model_copy(update={"origin": "probed"})
     monkeypatch.setattr(doctoring, "_look", lambda *_, **__: probed)
     (tmp_path / "dsv4/caches/vllm-openai-v0.20.0-b200").mkdir(parents=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import threading
 import time
@@ -214,6 +215,21 @@ def test_a_hang_is_only_reported_by_default(box: Box) -> None:
     watching.communicate(timeout=30)
     box.dsv4("stop", box.name)
     box.assert_gone()
+
+
+def test_one_change_at_a_time_and_a_watch_knows_of_it() -> None:
+    from dsv4_launch.errors import HostError
+    from dsv4_launch.run.watch.lock import changer, changing
+
+    name = f"box-{os.getpid()}"
+    with changing(name):
+        for _ in range(100):  # more than wait in the queue of a socket: it is taken all the same
+            assert changer(name) is not None
+        with pytest.raises(HostError, match=r"is being launched or changed by .*process"), changing(name):
+            pass
+    assert changer(name) is None
+    with changing(name):
+        assert str(changer(name)) == f"process {os.getpid()} of {pwd.getpwuid(os.geteuid()).pw_name}"
 
 
 def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Literal
 from dsv4_launch.checks.examine import blocking
 from dsv4_launch.checks.selection import asked, gpu_places
 from dsv4_launch.checks.without import Held, without
-from dsv4_launch.errors import Dsv4Error, HostError, Interrupted, Problem, ServerError, SmokeError, ToolError
+from dsv4_launch.errors import Dsv4Error, HostError, Interrupted, Problem, SmokeError
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import claim
@@ -107,25 +108,36 @@ def apply(
 
     Raises what a launch raises, with a problem ``rolled-back`` or ``not-rolled-back`` behind it, and Interrupted.
     """
-    plan, old, name = change.plan, change.old, change.old.name
+    plan, name = change.plan, change.old.name
     world = worlds(plan.target)
     started = time.monotonic()
-    digest, up = digest_of(plan, render(plan)), None
-    last = world.starts.last(digest) if world.starts else {}
+    last = world.starts.last(digest_of(plan, render(plan))) if world.starts else {}
     times = StageTimes(time.monotonic, last, lambda stage: progress.say(stage.text))
-    try:
-        fetch(plan, judged.facts, world, progress, times, pull=options.pull)
-        _same_still(change)
-    except KeyboardInterrupt:
-        progress.close()
-        raise Interrupted(f"Interrupted before {name} was stopped; it serves as before, nothing was changed.") from None
-    last_good_s = _good(change)
-    work = _Work(change, judged, worlds, options, progress, last_good_s)
+    with contextlib.ExitStack() as held:
+        try:
+            fetch(plan, judged.facts, world, progress, times, pull=options.pull)
+            held.enter_context(world.changing(name))
+            _same_still(change)
+            last_good_s = _good(change)
+        except KeyboardInterrupt:
+            progress.close()
+            raise Interrupted(
+                f"Interrupted before {name} was stopped; it serves as before, nothing was changed."
+            ) from None
+        done = _make(_Work(change, judged, worlds, options, progress, last_good_s), world, times)
+    return replace(done, seconds=round(time.monotonic() - started, 1))
+
+
+def _make(work: _Work, world: World, times: StageTimes) -> Applied:
+    """Stop the old service, launch and test the new one; back, where that fails."""
+    change, options, progress, last_good_s = work.change, work.options, work.progress, work.last_good_s
+    plan, old, name = change.plan, change.old, change.old.name
+    digest, up = digest_of(plan, render(plan)), None
     if _stop(change, world, progress):
         raise work.back(Interrupted(f"Interrupted while {name} was stopped."))
     times.reach("launch", "creating the service")
     try:
-        launch(plan, render(plan), replace(world, places={**world.places, **judged.places}), progress)
+        launch(plan, render(plan), replace(world, places={**world.places, **work.judged.places}), progress)
         up = await_ready(plan, world, replace(options, on_failure="keep"), progress, times)
         first_good_s = time.monotonic()
         seen = change.smoke(plan)
@@ -135,7 +147,7 @@ def apply(
         if up is not None:  # else it is written down already
             record(plan, digest, world, progress, "failed", by=options.by, why=str(error))
         raise work.back(error) from None
-    except (ServerError, ToolError, HostError) as error:
+    except Dsv4Error as error:
         if any(problem.code == "name-taken" for problem in error.problems):
             raise  # somebody else launched under this name meanwhile: theirs is left alone
         raise work.back(error) from None
@@ -150,7 +162,6 @@ def apply(
         models=up.models or plan.served_model_names,
         digest=digest,
         replaced=old.digest,
-        seconds=round(time.monotonic() - started, 1),
         downtime_s=None if last_good_s is None else round(first_good_s - last_good_s, 1),
         smoke=seen,
         skipped=dict(options.skips),

@@ -59,9 +59,14 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
     if gpus:
         progress.say(f"GPUs {','.join(map(str, gpus))} of {len(facts.gpus or ())} are taken")
     times.reach("launch", "creating the service")
-    launch(plan, rendered, replace(world, places={**world.places, **gpu_places(wanted, facts)}), progress)
-    up = Ready(0.0, plan.served_model_names) if options.detach else await_ready(plan, world, options, progress, times)
-    record(plan, digest, world, progress, "detached" if options.detach else "healthy", by=options.by)
+    with world.changing(plan.name):
+        launch(plan, rendered, replace(world, places={**world.places, **gpu_places(wanted, facts)}), progress)
+        up = (
+            Ready(0.0, plan.served_model_names)
+            if options.detach
+            else await_ready(plan, world, options, progress, times)
+        )
+        record(plan, digest, world, progress, "detached" if options.detach else "healthy", by=options.by)
     if world.starts and up.stages:
         world.starts.record(digest, up.stages)
     return Outcome(

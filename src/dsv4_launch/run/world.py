@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,7 +23,8 @@ class World:
 
     ``engine`` gives a client of the docker package, to look for the image and pull it; None where no engine is needed.
     ``starts`` knows what earlier starts took; None: nothing is remembered. ``kernel`` gives what the kernel said of the
-    GPUs since a moment (ISO 8601, UTC), or None where its log cannot be read; None: it is not asked.
+    GPUs since a moment (ISO 8601, UTC), or None where its log cannot be read; None: it is not asked. ``changing`` holds
+    a deployment's name while it is launched or changed, and raises HostError where somebody else does.
     """
 
     places: Places
@@ -34,6 +36,7 @@ class World:
     history: History | None = None
     starts: Starts | None = None
     kernel: Callable[[str], Sequence[KernelError] | None] | None = None
+    changing: Callable[[str], AbstractContextManager[None]] = lambda _name: nullcontext()
 
 
 @dataclass(frozen=True, slots=True)

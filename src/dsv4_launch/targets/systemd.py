@@ -42,6 +42,7 @@ def unit(plan: Plan, host: Host) -> str:
     gpus = ["nvidia-fabricmanager.service", "nvidia-persistenced.service"] if plan.gpus.count else []
     wanted = ["network-online.target", *gpus]
     serve = _words(host.program, "serve", host.config, "--target", plan.target)
+    stop = _words(host.program, "stop", plan.name)
     secrets = _secrets(plan)
     lines = [
         f"# The deployment {plan.name} in {plan.target}, written by `dsv4 unit`.",
@@ -77,8 +78,10 @@ def unit(plan: Plan, host: Host) -> str:
         ]
     lines += [
         "# Launches it, or takes over what runs already; then watches it by the rules under `watch:` in the config.",
-        f"ExecStart={serve}{' --attach' if docker else ''}",
-        f"ExecStop={_words(host.program, 'stop', plan.name, '--target', plan.target)}",
+        "# `dsv4 apply` does not end that. Apply the file that is named here, for this one counts after a reboot.",
+        f"ExecStart={serve} --attach",
+        "# systemd runs this also when the watch has ended by itself, without a main process: nothing is stopped then.",
+        f'ExecStop=/bin/sh -c \'test -z "$$MAINPID" || exec "$$@"\' stop {stop}',
         f"TimeoutStopSec={plan.stop_timeout_s + STOP_MARGIN_S}",
         "# The watch alone is started again by systemd, and not after a crash loop (7) or what a person must mend.",
         "Restart=on-failure",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -77,6 +77,7 @@ class Scene:
         self.engine, self.history, self.told = Engine(), Kept(), Told()
         self.ready: dict[int, BaseException] = {}
         self.smoke: BaseException | None = None
+        self.changing: Callable[[str], contextlib.AbstractContextManager[None]] = lambda _: contextlib.nullcontext()
         self.fallback: applying.Fallback | None = applying.Fallback(OLD, digest_of(OLD, render(OLD)))
         monkeypatch.setattr(applying, "fetch", lambda *_, **__: None)
         monkeypatch.setattr(applying, "ask", lambda *_, **__: Answer("ready"))
@@ -96,7 +97,15 @@ class Scene:
         old = self.engine.find("x")
         assert old is not None
         change = applying.Change(old, self.engine, NEW, self.fallback, self._smoke, save_log=False)  # type: ignore[arg-type]
-        world = World(PLACES, {}, self.engine, lambda _: HostFacts(origin="constructed"), history=self.history)  # type: ignore[arg-type]
+        facts = HostFacts(origin="constructed")
+        world = World(
+            PLACES,
+            {},
+            self.engine,  # type: ignore[arg-type]
+            lambda _: facts,
+            history=self.history,  # type: ignore[arg-type]
+            changing=self.changing,
+        )
         judged = applying.Judged(HostFacts(origin="constructed"), {})
         return applying.apply(change, judged, lambda _: world, Options(by="apply"), self.told)
 
@@ -125,6 +134,34 @@ def test_a_good_change_stops_the_old_first_and_measures_the_downtime(scene: Scen
     assert (done.state, done.smoke, done.downtime_s is not None) == ("applied", "fine", True)
     assert scene.outcomes == [("apply", "healthy")]
     assert any("60" in text or "30" in text for text in scene.told.said), "how long requests have is said"
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_the_name_is_held_from_the_stop_until_it_is_clear_what_runs(scene: Scene, dies: bool) -> None:
+    @contextlib.contextmanager
+    def changing(name: str) -> Iterator[None]:
+        scene.engine.calls.append(f"hold {name}")
+        try:
+            yield
+        finally:
+            scene.engine.calls.append("let go")
+
+    scene.changing = changing
+    scene.ready.update({8001: died()} if dies else {})
+    with contextlib.suppress(ServerError):
+        scene.apply()
+    last = "create 8000" if dies else "create 8001"
+    assert scene.engine.calls[:2] == ["hold x", "stop"]
+    assert scene.engine.calls[-2:] == [last, "let go"]
+
+
+def test_what_somebody_else_changes_is_not_touched(scene: Scene) -> None:
+    def changing(name: str) -> contextlib.AbstractContextManager[None]:
+        raise HostError(f"{name} is being changed", code="changing")
+
+    scene.changing = changing
+    assert scene.fails(HostError) == ["changing"]
+    assert scene.engine.calls == []
 
 
 def test_one_that_dies_is_rolled_back(scene: Scene) -> None:

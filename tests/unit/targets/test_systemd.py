@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,6 @@ def test_docker_waits_for_its_engine_and_the_fabric() -> None:
     assert {"docker.service", "nvidia-fabricmanager.service"} <= set(after.split())
     (waits,) = lines(text, "ExecStartPre")
     assert waits == "/usr/local/bin/dsv4 doctor /etc/dsv4/x.yaml --wait fabric --timeout 900"
-    assert lines(text, "ExecStart")[0].endswith("--attach")
     assert unit_name(DOCKER) == f"dsv4-{DOCKER.name}.service"
 
 
@@ -37,6 +37,19 @@ def test_native_needs_no_engine_and_a_rehearsal_no_fabric() -> None:
     assert lines(text, "ExecStartPre") == []
     assert "docker" not in text
     assert lines(text, "LimitNOFILE") == ["65535"]
+
+
+@pytest.mark.parametrize("target", ["docker", "native"])
+def test_a_watch_that_is_started_again_takes_over_and_one_that_ends_stops_nothing(
+    target: Literal["docker", "native"],
+) -> None:
+    text = unit(replace(DOCKER, target=target), HOST)
+    assert lines(text, "ExecStart")[0].endswith("--attach")
+    (stop,) = lines(text, "ExecStop")
+    shell, flag, script, *words = shlex.split(stop)
+    assert (shell, flag) == ("/bin/sh", "-c")
+    assert words == ["stop", "/usr/local/bin/dsv4", "stop", DOCKER.name]
+    assert script == 'test -z "$$MAINPID" || exec "$$@"'  # $$ is systemd's way to write $
 
 
 def test_a_crash_loop_is_not_started_again() -> None:

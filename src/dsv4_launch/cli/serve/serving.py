@@ -36,6 +36,7 @@ def world(target: str, *, recorded: bool = False) -> World:
     from dsv4_launch.host.kernel_since import errors_since
     from dsv4_launch.host.places import find_places
     from dsv4_launch.run.starts import Starts
+    from dsv4_launch.run.watch.lock import changing
     from dsv4_launch.run.world import World
 
     return World(
@@ -47,6 +48,7 @@ def world(target: str, *, recorded: bool = False) -> World:
         engine=drivers.client if target == "docker" else None,
         history=history_of(target) if recorded else None,
         kernel=errors_since,
+        changing=changing,
     )
 
 
@@ -85,7 +87,11 @@ def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> 
         if found is not None:
             watching.follow_and_watch(here.driver, found, loaded(plan.config).config, write)
     except KeyboardInterrupt:
-        if not stops:
+        # What `apply` has put in its place meanwhile is not ours to end.
+        now = here.driver.find(plan.name) if stops else found
+        if now is None:
+            return 0
+        if not stops or found is None or now.digest != found.digest:
             show.note(f"{plan.name} goes on; `dsv4 stop {plan.name}` ends it.")
             return 0
         show.note(f"Stopping {plan.name}")
@@ -93,13 +99,14 @@ def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> 
             keep = lambda: save_log(here.driver, plan.name, here.environ, progress())  # noqa: E731
             claim.stop(here.driver, plan.name, before_removal=keep)
         return 0
-    found = here.driver.find(plan.name)
+    ended = drivers.find(plan.name)
+    found = ended.seen if ended is not None else None
     if found is None or found.stopped:
         show.note(f"{plan.name} was stopped.")
         return 0
     raise ServerError(
         f"{plan.name} ended: {ending(found)}.",
-        where=f"{plan.target} {plan.name}",
+        where=f"{found.target} {plan.name}",
         fix=f"`dsv4 logs --tail 50 {plan.name}` shows its last words.",
         code="server-died",
     )

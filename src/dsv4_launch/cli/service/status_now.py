@@ -50,7 +50,7 @@ def told(one: Judged, before: Metrics | None, after: Metrics | None, nvml: Nvml 
     return replace(
         status,
         uptime_s=uptime_s(seen.started, datetime.now(UTC)) if up else None,
-        watcher=(f"process {holder.pid} of {holder.user}" if holder.pid else "another process") if holder else "",
+        watcher=str(holder) if holder else "",
         restarts=status.restarts + memory.restarts,
         last_failure=memory.last,
         serving=None if after is None else serving(before, after),

@@ -10,12 +10,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from dsv4_launch.cli import options, show
+from dsv4_launch.cli import drivers, options, show
 from dsv4_launch.cli.service import statuses
 from dsv4_launch.errors import Dsv4Error, HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from dsv4_launch.config.model import LaunchConfig
     from dsv4_launch.run.service import Driver, Seen
@@ -28,13 +28,29 @@ AGAIN_S = 0.5
 
 def watch(argument: str, target: str | None, output: options.Output) -> int:
     """Watch a service until it is stopped; Ctrl-C ends the watch, not the service."""
-    from dsv4_launch.run.claim import foreign
     from dsv4_launch.run.interrupts import terminate_as_interrupt
-    from dsv4_launch.run.watch import lock as watch_lock
 
     terminate_as_interrupt()
     service = statuses.find(argument, target)
     seen = service.seen
+    lock = _take(seen)
+    show.note(f"Watching {seen.name} ({seen.target}); Ctrl-C ends the watch and leaves it running.")
+    try:
+        why = _watch_on(service, lock, lambda now: _config(argument, now))
+    except KeyboardInterrupt:
+        why = f"{seen.name} is not watched any more; it goes on"
+    if output is options.Output.json:
+        show.envelope("watch", 0, {"name": seen.name, "target": seen.target, "why": why})
+    else:
+        show.say(show.clean(f"{why}."))
+    return 0
+
+
+def _take(seen: Seen) -> WatchLock:
+    """The right to watch it. Raises HostError."""
+    from dsv4_launch.run.claim import foreign
+    from dsv4_launch.run.watch import lock as watch_lock
+
     if seen.foreign:
         raise HostError(foreign(seen))
     lock = watch_lock.take(seen.target, seen.name)
@@ -45,18 +61,29 @@ def watch(argument: str, target: str | None, output: options.Output) -> int:
             fix="One watcher is enough; end that one first if this one is to take over.",
             code="watched",
         )
-    config = _config(argument, seen)
-    show.note(f"Watching {seen.name} ({seen.target}); Ctrl-C ends the watch and leaves it running.")
-    with contextlib.closing(lock):
-        try:
-            why = watcher(service.driver, seen, config, lock).run()
-        except KeyboardInterrupt:
-            why = f"{seen.name} is not watched any more; it goes on"
-    if output is options.Output.json:
-        show.envelope("watch", 0, {"name": seen.name, "target": seen.target, "why": why})
-    else:
-        show.say(show.clean(f"{why}."))
-    return 0
+    return lock
+
+
+def _watch_on(
+    service: drivers.Service,
+    lock: WatchLock,
+    rules: Callable[[Seen], LaunchConfig | None],
+    beside: Callable[[Driver, str], contextlib.AbstractContextManager[object]] = lambda *_: contextlib.nullcontext(),
+) -> str:
+    """Watch a service, and what another launch (`apply`, `rollback`) puts in its place; returns why it is over.
+
+    ``rules`` gives the config whose rules hold for a service; ``beside`` runs while one is watched. Raises ServerError,
+    HostError when nothing came in its place, and KeyboardInterrupt.
+    """
+    while True:
+        seen = service.seen
+        with contextlib.closing(lock), beside(service.driver, seen.name):
+            end = watcher(service.driver, seen, rules(seen), lock).run()
+        if not end.changed:
+            return end.why
+        service = statuses.find(seen.name, None)
+        lock = _take(service.seen)
+        _note(f"{end.why} (plan {service.seen.digest}); that one is watched from now on.")
 
 
 def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: WatchLock) -> Watcher:
@@ -66,6 +93,7 @@ def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: Watch
     from dsv4_launch.plan.secret_names import secret_names
     from dsv4_launch.run.api_key import key_of
     from dsv4_launch.run.watch import event as watch_event
+    from dsv4_launch.run.watch.lock import changer
     from dsv4_launch.run.watch.watcher import Subject, Watcher
 
     environ = dict(os.environ)
@@ -83,6 +111,7 @@ def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: Watch
         version=config.vllm if config else None,
         gpu=config.gpu if config else None,
         kernel=errors_since,
+        changer=changer,
     )
     return Watcher(subject, policy, _note, tick=lock.drain)
 
@@ -99,12 +128,22 @@ def follow_and_watch(driver: Driver, seen: Seen, config: LaunchConfig, write: Ca
         show.note(f"{seen.name} is watched already{_by(seen)}; here its log is followed only.")
         _print(driver, seen.name, write, 0)
         return ""
+    launched = seen.created
+
+    def rules(now: Seen) -> LaunchConfig | None:
+        return config if now.created == launched else _carried(now)
+
+    return _watch_on(drivers.Service(driver, seen), lock, rules, lambda its, name: _log_of(its, name, write))
+
+
+@contextlib.contextmanager
+def _log_of(driver: Driver, name: str, write: Callable[[str], None]) -> Iterator[None]:
+    """Print what its log gains meanwhile."""
     over = threading.Event()
-    printer = threading.Thread(target=_print_on, args=(driver, seen.name, write, over), name="log", daemon=True)
+    printer = threading.Thread(target=_print_on, args=(driver, name, write, over), name="log", daemon=True)
     printer.start()
     try:
-        with contextlib.closing(lock):
-            return watcher(driver, seen, config, lock).run()
+        yield
     finally:
         over.set()
         printer.join(1.0)  # the last lines of a server that has ended
@@ -151,11 +190,14 @@ def _starter(driver: Driver) -> Callable[[Seen], None]:
 
 def _config(argument: str, seen: Seen) -> LaunchConfig | None:
     """The config whose rules hold: the file that was named, or the one that the service carries."""
+    _, named = statuses.named(argument)
+    return named.config if named is not None else _carried(seen)
+
+
+def _carried(seen: Seen) -> LaunchConfig | None:
+    """The config that a service carries; None, and a warning, where it cannot be read."""
     from dsv4_launch.run.status import loaded
 
-    _, named = statuses.named(argument)
-    if named is not None:
-        return named.config
     try:
         return loaded(seen.config).config
     except Dsv4Error as error:
@@ -176,7 +218,7 @@ def _by(seen: Seen) -> str:
     from dsv4_launch.run.watch.lock import holder
 
     found = holder(seen.target, seen.name)
-    return f" by process {found.pid} of {found.user}" if found and found.pid else ""
+    return f" by {found}" if found else ""
 
 
 def _note(text: str) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from dsv4_launch.config.watch import Watch
-from dsv4_launch.errors import Dsv4Error, HostError, Problem, ServerError
+from dsv4_launch.errors import Dsv4Error, HostError, Problem, ServerError, ToolError
 from dsv4_launch.facts import KernelError
 from dsv4_launch.run.claim import over
 from dsv4_launch.run.diagnose import death_problems, diagnose
@@ -55,11 +55,25 @@ class Subject:
     gpu: str | None = None
     # What the kernel said of the GPUs since a moment; None: it is not asked.
     kernel: Callable[[str], Sequence[KernelError] | None] | None = None
+    # Who launches or changes a deployment of this name now.
+    changer: Callable[[str], object | None] = lambda _name: None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a watch is over. ``changed``: another launch has, or should have, taken the place of what was watched."""
+
+    why: str
+    changed: bool = False
 
 
 @dataclass(slots=True)
 class Watcher:
-    """One watch; `run` returns when the service was stopped or removed, and raises ServerError for a crash loop."""
+    """One watch; `run` returns when the service was stopped or replaced, and raises ServerError for a crash loop.
+
+    While somebody launches or changes what has its name (`dsv4 serve`, `apply`, `rollback`) it only waits: they know
+    what to do when that fails.
+    """
 
     subject: Subject
     policy: Watch
@@ -76,13 +90,14 @@ class Watcher:
     _was_ready: bool = False
     _pulse_at_s: float = 0.0
     _blind: bool = False
+    _changing: bool = False
     _target: str = "docker"
 
     def __post_init__(self) -> None:
         self._backoff, self._pulse = Backoff(self.policy), Pulse(self.policy.hang_s)
 
-    def run(self) -> str:
-        """Watch until the service is gone for good; returns why, in words."""
+    def run(self) -> End:
+        """Watch until the service is gone for good, or another one."""
         first = self._look()
         if first is not None:
             self._memory = watch_state.read(first.target, first.name, first.created, self.subject.environ)
@@ -92,17 +107,18 @@ class Watcher:
         while True:
             self.tick()
             found = self._look()
-            if not self._blind:
-                over_because = self._judge(found)
-                if over_because:
-                    return over_because
+            # Asked after the look: what is seen stopped because of a change is seen while that is under way.
+            if not self._blind and not self._is_changed():
+                end = self._judge(found)
+                if end is not None:
+                    return end
             self.clock.sleep(LOOK_EVERY_S)
 
     def _look(self) -> Seen | None:
         """The service as it is; an engine that does not answer is said once and asked again."""
         try:
             found = self.subject.driver.find(self.subject.name)
-        except HostError as error:
+        except (HostError, ToolError) as error:
             if not self._blind:
                 self.say(f"warning: {error.problems[0].message} Asking again until it answers.")
             self._blind = True
@@ -112,17 +128,25 @@ class Watcher:
         self._blind = False
         return found
 
-    def _judge(self, found: Seen | None) -> str:
+    def _is_changed(self) -> bool:
+        """Whether somebody launches or changes it just now; said once."""
+        by = self.subject.changer(self.subject.name)
+        if by is not None and not self._changing:
+            self.say(f"{self.subject.name} is being changed by {by}; the watch waits.")
+        self._changing = self._changing or by is not None
+        return by is not None
+
+    def _judge(self, found: Seen | None) -> End | None:
         name = self.subject.name
         if found is None:
             watch_state.forget(self._target, name, self.subject.environ)
-            return f"{name} was removed"
+            return End(f"{name} was removed", self._changing)
         if found.created != self._memory.created:
-            # Another launch (an `apply`, say) has its own idea of what to do when it fails.
-            return f"{name} was replaced by another launch, which this watch leaves alone"
+            return End(f"{name} was replaced by another launch", True)
+        self._changing = False
         if over(found):
             if found.stopped or found.exit_code == 0:
-                return f"{name} was stopped" if found.stopped else f"{name} ended by itself, with exit code 0"
+                return End(f"{name} was stopped" if found.stopped else f"{name} ended by itself, with exit code 0")
             return self._died(found)
         if found.restarts > self._restarts_of_others:
             self._restarted_by_other(found)
@@ -130,10 +154,10 @@ class Watcher:
             self._restarts_of_others = found.restarts  # started by hand: the engine counts from 0 again
         elif found.life == "running":
             self._feel(found)
-        return ""
+        return None
 
-    def _died(self, found: Seen) -> str:
-        """Start it again after a while; returns why not, where it was stopped or removed meanwhile."""
+    def _died(self, found: Seen) -> End | None:
+        """Start it again after a while; the end, where it was stopped or removed meanwhile."""
         if found.restart != "no":
             self._give_up(found, f"{ending(found)}, and its restart policy ({found.restart}) does not start it again")
         if not self.policy.restart:
@@ -141,8 +165,8 @@ class Watcher:
             raise self._error(found, "server-died", f"{found.name} died: {ending(found)}.")
         return self._start_again(found, "died", ending(found))
 
-    def _start_again(self, found: Seen, kind: Kind, why: str) -> str:
-        """Start it again, as often as the policy allows; returns why not, where it was stopped or removed meanwhile."""
+    def _start_again(self, found: Seen, kind: Kind, why: str) -> End | None:
+        """Start it again, as often as the policy allows; the end, where it was stopped or removed meanwhile."""
         tried = False
         while True:
             delay_s = self._backoff.next(self.epoch())
@@ -153,14 +177,14 @@ class Watcher:
             self._tell(found, kind, why, f"It is started again in {delay_s:g} s ({limit}).")
             self.clock.sleep(delay_s)
             now = self._look()
-            if now is None:
-                return "" if self._blind else self._judge(None)
-            if now.created != found.created:
+            if self._blind or self._is_changed():
+                return None
+            if now is None or now.created != found.created:
                 return self._judge(now)
             if not tried and kind == "died" and not over(now):
-                return ""  # somebody was faster
+                return None  # somebody was faster
             if not tried and now.stopped:
-                return f"{found.name} was stopped"
+                return End(f"{found.name} was stopped")
             tried = True
             try:
                 self.subject.start_again(now)
@@ -172,7 +196,7 @@ class Watcher:
         if after is not None:
             self._restarts_of_others = after.restarts
             self._remember(created=after.created)
-        return ""
+        return None
 
     def _anew(self) -> None:
         """Another process runs now: nothing is known of it yet."""

@@ -9,14 +9,14 @@ import pytest
 from doubles import FakeDriver, service, ticking
 
 from dsv4_launch.config.watch import Watch
-from dsv4_launch.errors import HostError, ServerError, ToolError
+from dsv4_launch.errors import Dsv4Error, HostError, ServerError, ToolError
 from dsv4_launch.facts import KernelError
 from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.metrics import Metrics, MetricsError
 from dsv4_launch.run.service import Seen
 from dsv4_launch.run.watch import state as watch_state
 from dsv4_launch.run.watch.event import Event
-from dsv4_launch.run.watch.watcher import Subject, Watcher
+from dsv4_launch.run.watch.watcher import End, Subject, Watcher
 
 UP = service()
 DEAD = service(life="exited", exit_code=1)
@@ -60,7 +60,7 @@ class Watched:
             raise ToolError("The Docker engine refused: no.")
 
     def run(self) -> str:
-        return self.watcher.run()
+        return self.watcher.run().why
 
 
 @pytest.fixture(autouse=True)
@@ -145,11 +145,40 @@ def test_a_restart_policy_that_has_given_up_is_not_continued() -> None:
     assert watched.started == []
 
 
-def test_another_launch_is_left_alone() -> None:
-    other = service(created="2026-11-23T18:00:00Z")
-    assert "replaced by another launch" in Watched(UP, UP, other).run()
-    watched = Watched(UP, DEAD, other)
-    assert "replaced by another launch" in watched.run()
+OTHER = service(created="2026-11-23T18:00:00Z")
+
+
+def test_another_launch_is_for_another_watch() -> None:
+    assert Watched(UP, UP, OTHER).watcher.run() == End("x was replaced by another launch", changed=True)
+    watched = Watched(UP, DEAD, OTHER)
+    assert watched.watcher.run().changed
+    assert watched.started == []
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "after", "end"),
+    [
+        # Stopped, its log saved, removed, another one launched: none of it is an end, or a death to mend.
+        ((STOPPED, STOPPED, None, OTHER), OTHER, End("x was replaced by another launch", changed=True)),
+        ((STOPPED, None), None, End("x was removed", changed=True)),  # the change was cut off
+        ((UP, UP), STOPPED, End("x was stopped")),  # refused before it changed anything; stopped later
+        ((DEAD,), None, End("x was removed", changed=True)),
+    ],
+)
+def test_a_change_is_waited_for(meanwhile: tuple[Seen | None, ...], after: Seen | None, end: End) -> None:
+    watched = Watched(UP, UP, *meanwhile, after)
+    looks = iter([None, *["process 7 of u"] * len(meanwhile)])
+    watched.watcher.subject = replace(watched.watcher.subject, changer=lambda _: next(looks, None))
+    assert watched.watcher.run() == end
+    assert watched.started == []
+    assert watched.said == ["x is ready.", "x is being changed by process 7 of u; the watch waits."]
+
+
+def test_what_is_changed_while_a_restart_waits_is_not_started_again() -> None:
+    watched = Watched(UP, DEAD, DEAD, OTHER)
+    looks = iter([None, "process 7 of u"])
+    watched.watcher.subject = replace(watched.watcher.subject, changer=lambda _: next(looks, None))
+    assert watched.watcher.run().changed
     assert watched.started == []
 
 
@@ -204,13 +233,21 @@ def test_a_server_that_does_not_answer_any_more_hangs() -> None:
     assert "has not answered" in watched.events[0].message
 
 
-def test_an_engine_that_is_away_is_waited_for() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        HostError("The engine is down.", code="engine-down"),
+        # As an engine answers that is just starting or stopping.
+        ToolError("The engine is down.", code="docker-engine"),
+    ],
+)
+def test_an_engine_that_is_away_is_waited_for(error: Dsv4Error) -> None:
     watched = Watched()
-    seen: list[Seen | HostError | None] = [UP, HostError("The engine is down.", code="engine-down"), UP, None]
+    seen: list[Seen | Dsv4Error | None] = [UP, error, UP, None]
 
     def find(_name: str) -> Seen | None:
         found = seen.pop(0)
-        if isinstance(found, HostError):
+        if isinstance(found, Dsv4Error):
             raise found
         return found
 
