@@ -17,7 +17,7 @@ from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import claim
 from dsv4_launch.run.endpoint import ask
 from dsv4_launch.run.fetch import fetch
-from dsv4_launch.run.history.record import record, save_log
+from dsv4_launch.run.history.record import record, record_running, save_log
 from dsv4_launch.run.images import put_back
 from dsv4_launch.run.interrupts import deaf, hold
 from dsv4_launch.run.lifecycle import STOP_UNREADY_S, await_ready, judge, launch
@@ -119,6 +119,9 @@ def apply(
             held.enter_context(world.changing(name))
             _same_still(change)
             last_good_s = _good(change)
+            if last_good_s is not None and (old := change.fallback) is not None and old.digest == change.old.digest:
+                home, by = worlds(old.plan.target), f"seen before {options.by}"
+                record_running(old.plan, old.digest, old.image, home, progress, by=by)
         except KeyboardInterrupt:
             progress.close()
             raise Interrupted(

@@ -66,6 +66,8 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
             if options.detach
             else await_ready(plan, world, options, progress, times)
         )
+        if options.accept is not None:
+            _tested(plan, digest, world, options, progress)
         record(plan, digest, world, progress, "detached" if options.detach else "healthy", by=options.by)
     if world.starts and up.stages:
         world.starts.record(digest, up.stages)
@@ -159,6 +161,19 @@ def await_ready(
     if up.key_refused:
         progress.say("warning: the server is up, but refuses the API key of this environment")
     return up
+
+
+def _tested(plan: Plan, digest: str, world: World, options: Options, progress: Progress) -> None:
+    """Test what is ready; what fails is written down so, and goes on running. Raises SmokeError, Interrupted."""
+    stop = f"`dsv4 stop {plan.name}` ends it."
+    try:
+        if options.accept is not None:
+            options.accept(plan)
+    except KeyboardInterrupt:
+        raise Interrupted(f"Interrupted while {plan.name} was tested; it goes on running: {stop}") from None
+    except SmokeError as error:
+        record(plan, digest, world, progress, "failed", by=options.by, why=str(error))
+        raise SmokeError(*error.problems, Problem("left-running", f"{plan.name} goes on running.", "", stop)) from None
 
 
 def _explained(plan: Plan, world: World) -> tuple[Problem, ...]:

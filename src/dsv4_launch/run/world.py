@@ -50,6 +50,8 @@ class Options:
     pull: bool = True
     # By which command, for the history.
     by: str = "serve"
+    # Tests what is ready before its launch counts as healthy. Raises SmokeError.
+    accept: Callable[[Plan], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dsv4_launch.plan.types import Plan, Variable
 from dsv4_launch.run import apply as applying
 from dsv4_launch.run import lifecycle
 from dsv4_launch.run.endpoint import Answer
-from dsv4_launch.run.history.entries import Entry
+from dsv4_launch.run.history.entries import Entry, entry_of, last_healthy
 from dsv4_launch.run.interrupts import Held
 from dsv4_launch.run.readiness import Ready
 from dsv4_launch.run.service import Seen, digest_of
@@ -63,11 +63,15 @@ class Kept:
     """A history in memory."""
 
     def __init__(self) -> None:
-        self.added: list[Entry] = []
+        digest = digest_of(OLD, render(OLD))
+        self.added = [entry_of(OLD, digest, user="u", image_digest="", outcome="healthy", why="", by="serve")]
 
     def add(self, name: str, entry: Entry) -> Entry:
         self.added.append(entry)
         return entry
+
+    def entries(self, name: str) -> list[Entry]:
+        return self.added
 
 
 class Scene:
@@ -116,7 +120,7 @@ class Scene:
 
     @property
     def outcomes(self) -> list[tuple[str, str]]:
-        return [(entry.by, entry.outcome) for entry in self.history.added]
+        return [(entry.by, entry.outcome) for entry in self.history.added[1:]]
 
 
 @pytest.fixture
@@ -134,6 +138,16 @@ def test_a_good_change_stops_the_old_first_and_measures_the_downtime(scene: Scen
     assert (done.state, done.smoke, done.downtime_s is not None) == ("applied", "fine", True)
     assert scene.outcomes == [("apply", "healthy")]
     assert any("60" in text or "30" in text for text in scene.told.said), "how long requests have is said"
+
+
+def test_what_nobody_waited_for_and_was_healthy_can_be_gone_back_to_later(scene: Scene) -> None:
+    digest = digest_of(OLD, render(OLD))
+    scene.fallback = applying.Fallback(OLD, digest, "sha256:1")
+    scene.history.added[:] = [replace(scene.history.added[0], outcome="detached")]
+    scene.apply()
+    found = last_healthy(scene.history.added, but=digest_of(NEW, render(NEW)))
+    assert found is not None
+    assert (found.digest, found.image_digest, found.by) == (digest, "sha256:1", "seen before apply")
 
 
 @pytest.mark.parametrize("dies", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from doubles import PLAN, DownDriver, FakeDriver, Told, service, world
 
 from checks import good_host
 from checks.plans import REFERENCE
-from dsv4_launch.errors import HostError, Interrupted, ServerError
+from dsv4_launch.errors import HostError, Interrupted, ServerError, SmokeError
 from dsv4_launch.facts import HostFacts
+from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import claim, lifecycle
 from dsv4_launch.run.endpoint import Answer
+from dsv4_launch.run.history.entries import Entry
 from dsv4_launch.run.lifecycle import dry_run, serve
 from dsv4_launch.run.readiness import Ready
 from dsv4_launch.run.service import digest_of
@@ -136,6 +139,38 @@ def test_what_is_left_of_a_failed_start(
         launch(driver, Options(on_failure=on_failure))  # type: ignore[arg-type]
     assert driver.calls == calls
     assert ("removed" in failed.value.problems[0].fix) == (on_failure == "remove")
+
+
+class Kept:
+    """A history in memory."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+
+    def add(self, _name: str, entry: Entry) -> Entry:
+        self.outcomes.append(entry.outcome)
+        return entry
+
+
+@pytest.mark.parametrize(
+    ("fails", "outcomes"),
+    [(None, ["healthy"]), (SmokeError("wrong"), ["failed"]), (KeyboardInterrupt(), [])],
+)
+def test_what_is_tested_is_healthy_after_the_test_only(fails: BaseException | None, outcomes: list[str]) -> None:
+    def accept(_plan: Plan) -> None:
+        if fails:
+            raise fails
+
+    driver, kept = FakeDriver([None]), Kept()
+    here = replace(world(driver, HOST, HF_TOKEN="t"), history=kept)  # type: ignore[arg-type]
+    with contextlib.ExitStack() as stack:
+        if fails:
+            failed = stack.enter_context(pytest.raises((SmokeError, Interrupted)))
+        serve(B200, RENDERED, here, Options(accept=accept), Told())
+    assert kept.outcomes == outcomes
+    assert driver.calls == ["create"], "it is left, to be looked at"
+    if fails:
+        assert "dsv4 stop x" in str(failed.value) + failed.value.problems[-1].fix
 
 
 def test_ctrl_c_while_it_starts_takes_it_away(monkeypatch: pytest.MonkeyPatch) -> None:

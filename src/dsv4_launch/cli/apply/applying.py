@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dsv4_launch.cli import drivers, options, show
@@ -55,8 +55,6 @@ def chosen(
 
 def change_to(plan: Plan, wanted: Chosen, output: options.Output, command: str, image: str = "", by: str = "") -> int:
     """Make a plan what runs. ``image``: what its image was by digest, for a rollback. Returns the exit code."""
-    from dataclasses import replace
-
     from dsv4_launch.cli.serve import serving
     from dsv4_launch.run.interrupts import terminate_as_interrupt
 
@@ -118,11 +116,17 @@ def _serve(
     ready_to_launch()
     if service is not None and service.seen.target != plan.target:
         service.driver.remove(plan.name)  # a finished one of the other target
-    outcome = serve(plan, render(plan), serving.world(plan.target, recorded=True), wanted.options, serving.progress())
-    seen = smoke(plan, wanted.smoke, wanted.skip_smoke)
+    seen: list[str] = []
+
+    def accept(served: Plan) -> None:
+        seen.append(smoke(served, wanted.smoke, wanted.skip_smoke))
+
+    given = replace(wanted.options, accept=accept)
+    outcome = serve(plan, render(plan), serving.world(plan.target, recorded=True), given, serving.progress())
+    tested = "".join(seen)
     if human:
-        show.say(f"{plan.name} did not run; it is ready now, after {outcome.seconds:.0f} s. {seen}".rstrip())
-    applied = Applied("served", plan.name, plan.target, plan.base_url, outcome.models, outcome.digest, smoke=seen)
+        show.say(f"{plan.name} did not run; it is ready now, after {outcome.seconds:.0f} s. {tested}".rstrip())
+    applied = Applied("served", plan.name, plan.target, plan.base_url, outcome.models, outcome.digest, smoke=tested)
     return applied, None
 
 

@@ -57,9 +57,8 @@ def unit(
     named = config or "flash-b200"
     is_file = "/" in named or Path(named).suffix in (".yaml", ".yml")
     host = systemd.Host(
-        program=program
-        or str(Path(sys.argv[0]).absolute() if os.sep in sys.argv[0] else shutil.which("dsv4") or "dsv4"),
-        config=str(Path(named).absolute()) if is_file else named,
+        program=program or _this_program(),
+        config=_absolute(named) if is_file else named,
         user=user,
         environment_file=environment_file or f"/etc/dsv4/{plan.name}.env",
         search_path=_folders(str(plan.native.executable)) if plan.target == "native" else (),
@@ -74,9 +73,14 @@ def unit(
     return 0
 
 
+def _absolute(path: str) -> str:
+    """Without `..`; links stay, since whoever made them may point them elsewhere."""
+    return os.path.abspath(path)  # noqa: PTH100
+
+
 def _this_program() -> str:
     called = sys.argv[0]
-    return str(Path(called).absolute()) if os.sep in called else shutil.which("dsv4") or "dsv4"
+    return _absolute(called) if os.sep in called else shutil.which("dsv4") or "dsv4"
 
 
 def _folders(executable: str) -> tuple[str, ...]:

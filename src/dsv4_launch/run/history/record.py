@@ -36,6 +36,20 @@ def record(
         progress.say(f"warning: this launch is not in the history: {error}")
 
 
+def record_running(plan: Plan, digest: str, image: str, world: World, progress: Progress, *, by: str) -> None:
+    """Write down that what runs is healthy, where nobody waited for its launch: a rollback may look for it later."""
+    if world.history is None:
+        return
+    try:
+        if any(entry.digest == digest and entry.outcome == "healthy" for entry in world.history.entries(plan.name)):
+            return
+        user = world.places["user"]
+        entry = entry_of(plan, digest, user=user, image_digest=image, outcome="healthy", why="", by=by)
+        world.history.add(plan.name, entry)
+    except (Dsv4Error, OSError) as error:
+        progress.say(f"warning: that {plan.name} is healthy is not in the history: {error}")
+
+
 def save_log(driver: Driver, name: str, environ: Mapping[str, str], progress: Progress) -> str:
     """Save the log of a service that is to be removed; returns where it lies ("" when nowhere)."""
     try:
