@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from e2e import here
+
 STANDIN = Path(__file__).parent / "standin" / "server.py"
 DSV4 = str(Path(sys.executable).with_name("dsv4"))
 
@@ -91,7 +93,7 @@ class Box:
 
     def state_of(self) -> str:
         """The state that `dsv4 status` tells."""
-        done = self.dsv4("status", self.name, "--window", "0", "--output", "json")
+        done = here.dsv4(self.env, "status", self.name, "--window", "0", "--output", "json")
         data = json.loads(done.stdout)["data"]
         return str(data["deployments"][0]["state"])
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from e2e import here
 from e2e.conftest import Node, name_of
 from e2e.native_box import Box, boxes, make_home
 
@@ -36,7 +37,7 @@ def box(tmp_path: Path, home: Path) -> Iterator[Box]:
 
 
 def state_of(run: Run, name: str) -> str:
-    told = run("status", name, "--output", "json")
+    told = run("status", name, "--window", "0", "--output", "json")
     assert told.returncode == 0, told.stdout + told.stderr
     return str(json.loads(told.stdout)["data"]["deployments"][0]["state"])
 
@@ -87,9 +88,10 @@ def test_native(box: Box) -> None:
     other.write_text(box.config.read_text().replace('"a"', '"b"'))
 
     def run(*words: object) -> subprocess.CompletedProcess[str]:
-        detached = ("--detach",) if words[0] == "serve" else ()
-        done = box.dsv4(*map(str, words), *detached, timeout_s=120)
-        if words[0] == "serve" and done.returncode == 0:
+        if words[0] != "serve":
+            return here.dsv4(box.env, *words)
+        done = box.dsv4(*map(str, words), "--detach", timeout_s=120)
+        if done.returncode == 0:
             box.wait_for("ready", 60)
         return done
 
@@ -112,7 +114,7 @@ def test_docker(node: Node) -> None:
     name = name_of(config)
 
     def run(*words: object) -> subprocess.CompletedProcess[str]:
-        return node.dsv4(*words, timeout_s=120)
+        return node.dsv4(*words, timeout_s=120) if words[0] == "serve" else here.dsv4(node.env, *words)
 
     def gone() -> None:
         # A `docker run` whose dsv4 was killed goes on: its container may come a moment later, and is stopped then.
