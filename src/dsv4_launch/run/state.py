@@ -9,62 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dsv4_launch.errors import HostError
 from dsv4_launch.run.native import processes
-from dsv4_launch.run.native.processes import Process
-from dsv4_launch.values import to_data
+from dsv4_launch.run.native.service_file import DamagedError, Record, dump, parse
 
-SCHEMA = 1
 SYSTEM = Path("/var/lib/dsv4")
 RECORD, LOG, LOCK = "service.json", "server.log", "lock"
 # The record as it was at the launch: written once, so that a damaged one can be made anew from it.
 LAUNCH = "launch.json"
 # The group of the state folder reads; setgid hands that group down. Nobody else sees configs and logs.
 _FOLDER_MODE, _FILE_MODE = 0o2750, 0o640
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What ``service.json`` says. Times are ISO 8601 UTC; ``server`` and ``supervisor`` outlive no reboot.
-
-    ``gpus``: the indices of those that the server was shown, where the launch named them.
-    """
-
-    name: str
-    digest: str
-    config: Mapping[str, Any]
-    user: str
-    argv: tuple[str, ...]
-    port: int
-    base_url: str
-    restart: str
-    created: str
-    supervisor: Process | None = None
-    server: Process | None = None
-    life: Literal["created", "running", "restarting", "exited"] = "created"
-    started: str = ""
-    finished: str = ""
-    exit_code: int | None = None
-    error: str = ""
-    out_of_memory: bool = False
-    stopped: bool = False
-    restarts: int = 0
-    stop_timeout_s: int = 0
-    gpus: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-class DamagedError(Exception):
-    """A state file that is not whole, or from another dsv4; the text says what is wrong with it."""
 
 
 def roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
@@ -189,10 +150,9 @@ def _make(folder: Path, mode: int | None) -> None:
 
 def write(folder: Path, record: Record, name: str = RECORD) -> None:
     """Replace the record in one step: a reader sees the old one or the new one, also after a power cut."""
-    text = json.dumps({"version": SCHEMA, **to_data(record)}, indent=1, ensure_ascii=False) + "\n"
     part = folder / f".{name}.{os.getpid()}"
     with open_private(part, os.O_WRONLY | os.O_TRUNC) as file:
-        file.write(text.encode())
+        file.write(dump(record).encode())
         file.flush()
         os.fsync(file.fileno())
     part.replace(folder / name)
@@ -226,7 +186,10 @@ def read(folder: Path) -> Record | None:
             fix=f"Join the group that owns {folder.parent}, or run the command as root.",
             code="state-unreadable",
         ) from None
-    return parse(text)
+    record = parse(text)
+    if record.name != folder.name:
+        raise DamagedError("it is about another deployment")
+    return record
 
 
 def as_launched(folder: Path) -> Record | None:
@@ -235,22 +198,6 @@ def as_launched(folder: Path) -> Record | None:
         return parse((folder / LAUNCH).read_bytes())
     except (OSError, DamagedError):
         return None
-
-
-def parse(text: bytes) -> Record:
-    """The record that a text holds. Raises DamagedError."""
-    try:
-        data = json.loads(text)
-        if data.pop("version") != SCHEMA:
-            raise DamagedError("it was written by another version of dsv4")
-        known = {f.name for f in fields(Record)}
-        data["extra"] = {name: data.pop(name) for name in [*data] if name not in known}
-        for name in ("supervisor", "server"):
-            data[name] = Process(**data[name]) if data.get(name) else None
-        data["argv"] = tuple(map(str, data["argv"]))
-        return Record(**data)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DamagedError(f"it is not whole ({type(error).__name__})") from None
 
 
 def set_aside(folder: Path) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from dsv4_launch.errors import HostError
 from dsv4_launch.run import state
 from dsv4_launch.run.native.processes import Process
-from dsv4_launch.run.state import DamagedError, Record
+from dsv4_launch.run.native.service_file import DamagedError, Record, parse
 
 RECORD = Record(
     name="flash",
@@ -68,16 +70,37 @@ def test_a_file_cut_short_is_damaged_not_absent(environ: dict[str, str], end: in
     assert state.read(folder) is None
 
 
+@pytest.mark.parametrize("name", [field.name for field in fields(Record) if field.name != "extra"])
+def test_a_field_of_another_kind_is_damage_and_no_bug(environ: dict[str, str], name: str) -> None:
+    folder = state.prepare("flash", environ)
+    full = replace(RECORD, server=Process(3, 4, "boot"), exit_code=1)
+    kinds = {type(getattr(one, name)) for one in (RECORD, full, replace(RECORD, supervisor=None))}
+    state.write(folder, full)
+    good = json.loads((folder / "service.json").read_text())
+    damaged = 0
+    for value in (None, 5, "text", [5], {"pid": "7", "start_ticks": 1, "boot": ""}, True, 1.5):
+        (folder / "service.json").write_text(json.dumps({**good, name: value}))
+        try:
+            found = state.read(folder)
+        except DamagedError:
+            damaged += 1
+            continue
+        assert found is not None
+        assert found.name == "flash"
+        assert type(getattr(found, name)) in kinds
+    assert damaged >= 4
+
+
 def test_another_version_is_not_guessed_at() -> None:
     with pytest.raises(DamagedError, match="another version"):
-        state.parse(b'{"version": 2}')
+        parse(b'{"version": 2}')
 
 
 def test_fields_of_a_later_dsv4_do_no_harm(environ: dict[str, str]) -> None:
     folder = state.prepare("flash", environ)
     state.write(folder, RECORD)
     text = (folder / state.RECORD).read_text().replace('"port"', '"colour": "blue",\n "port"')
-    assert state.parse(text.encode()).extra == {"colour": "blue"}
+    assert parse(text.encode()).extra == {"colour": "blue"}
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc", "", ".", "..", "a/b", "A", "a\nb"])

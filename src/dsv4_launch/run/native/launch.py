@@ -20,6 +20,7 @@ from dsv4_launch.errors import HostError, ToolError
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import state
 from dsv4_launch.run.native import processes
+from dsv4_launch.run.native.service_file import SCHEMA, DamagedError, Record
 from dsv4_launch.run.native.supervisor import MODULE
 from dsv4_launch.targets.base import plan_digest
 from dsv4_launch.targets.native import render
@@ -66,9 +67,9 @@ def variables(command: Command, environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def new_record(name: str, argv: tuple[str, ...], plan: Plan | None, gpus: str = "") -> state.Record:
+def new_record(name: str, argv: tuple[str, ...], plan: Plan | None, gpus: str = "") -> Record:
     """The record of a service that is about to be launched."""
-    return state.Record(
+    return Record(
         name=name,
         digest=plan_digest(plan, render(plan).command) if plan else "",
         config=plan.config if plan else {},
@@ -88,7 +89,7 @@ def make_room(folder: Path) -> None:
     kill_all(folder)
     try:
         state.read(folder)
-    except state.DamagedError:
+    except DamagedError:
         state.set_aside(folder)
 
 
@@ -101,15 +102,13 @@ def kill_all(folder: Path) -> None:
         time.sleep(0.05)
 
 
-def hand_over(
-    folder: Path, record: state.Record, extra: Mapping[str, str], environ: Mapping[str, str], lock: int
-) -> None:
+def hand_over(folder: Path, record: Record, extra: Mapping[str, str], environ: Mapping[str, str], lock: int) -> None:
     """Start the supervisor, give it its orders and the lock, wait until the server runs.
 
     An interruption meanwhile stops what was started. Raises ToolError when the server cannot be started.
     """
     state.write(folder, record, state.LAUNCH)
-    orders = json.dumps({"record": {"version": state.SCHEMA, **to_data(record)}, "env": dict(extra)})
+    orders = json.dumps({"record": {"version": SCHEMA, **to_data(record)}, "env": dict(extra)})
     with state.open_private(folder / state.LOG, os.O_WRONLY | os.O_APPEND) as log:
         supervisor = subprocess.Popen(
             # -P: a file in the current folder must not be taken for a module.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dsv4_launch.run import state
 from dsv4_launch.run.native import processes
+from dsv4_launch.run.native.service_file import DamagedError, Record
 from dsv4_launch.run.native.supervisor import MODULE
 from dsv4_launch.run.service import Life, Seen
 
@@ -18,7 +19,7 @@ def look(folder: Path) -> Seen | None:
     """The service of a state folder as it is now. Raises HostError when this user may not read it."""
     try:
         record = state.read(folder)
-    except state.DamagedError as error:
+    except DamagedError as error:
         record = rebuilt(folder, f"its state file was damaged: {error}")
         if record is None:
             return _without_record(folder, f"its state file is damaged: {error}")
@@ -39,7 +40,7 @@ def look(folder: Path) -> Seen | None:
     return seen(replace(record, error=_LOST), "exited")
 
 
-def rebuilt(folder: Path, why: str) -> state.Record | None:
+def rebuilt(folder: Path, why: str) -> Record | None:
     """The record made anew: as it was at the launch, with what the process table shows; None without any trace.
 
     ``why`` is the error of one that does not run any more.
@@ -49,7 +50,7 @@ def rebuilt(folder: Path, why: str) -> state.Record | None:
     server = _server_in(tree, supervisor)
     if server is not None:
         words = processes.command_line(server.pid)
-        base = base or state.Record(folder.name, "", {}, processes.owner(server.pid), words, 0, "", "no", "")
+        base = base or Record(folder.name, "", {}, processes.owner(server.pid), words, 0, "", "no", "")
         started = processes.started(server)
         return replace(
             base, supervisor=supervisor, server=server, life="running", started=started, argv=words or base.argv
@@ -78,7 +79,7 @@ def _server_in(tree: list[processes.Process], supervisor: processes.Process | No
     return next(iter(leaders or tree), None)
 
 
-def _put_back(folder: Path, record: state.Record) -> None:
+def _put_back(folder: Path, record: Record) -> None:
     """Set the damaged record aside and write the new one, where this user may; others see it rebuilt each time."""
     with contextlib.suppress(OSError):
         state.set_aside(folder)
@@ -91,7 +92,7 @@ def _without_record(folder: Path, error: str) -> Seen | None:
     tree = processes.tree(supervisor, None, folder)
     if not (supervisor or tree or error):
         return None
-    blank = state.Record(folder.name, "", {}, "", (), 0, "", "no", "", error=error)
+    blank = Record(folder.name, "", {}, "", (), 0, "", "no", "", error=error)
     if tree:
         return seen(blank, "running", tree[0])
     return seen(blank, "created" if supervisor else "exited", supervisor)
@@ -102,17 +103,17 @@ def supervisor_of(folder: Path) -> processes.Process | None:
     return next((process for process, where in processes.supervisors(MODULE) if where == folder), None)
 
 
-def known(folder: Path) -> tuple[state.Record | None, processes.Process | None, processes.Process | None]:
+def known(folder: Path) -> tuple[Record | None, processes.Process | None, processes.Process | None]:
     """The record if it can be read, the supervisor if it is there, and the server that was started last."""
     try:
         record = state.read(folder)
-    except state.DamagedError:
+    except DamagedError:
         record = None
     supervisor = record.supervisor if record and processes.alive(record.supervisor) else supervisor_of(folder)
     return record, supervisor, record.server if record else None
 
 
-def seen(record: state.Record, life: Life, process: processes.Process | None = None) -> Seen:
+def seen(record: Record, life: Life, process: processes.Process | None = None) -> Seen:
     """A record in the words that all drivers share."""
     return Seen(
         name=record.name,

@@ -20,6 +20,7 @@ from dsv4_launch.run.native import launch as native_launch
 from dsv4_launch.run.native import log as native_log
 from dsv4_launch.run.native import processes
 from dsv4_launch.run.native.look import known, look
+from dsv4_launch.run.native.service_file import DamagedError
 from dsv4_launch.run.native.supervisor import LINGER_S
 from dsv4_launch.run.service import Seen
 from dsv4_launch.values import Command
@@ -182,7 +183,7 @@ def _close(folder: Path) -> None:
         if record and record.life != "exited":
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             state.write(folder, replace(record, life="exited", stopped=True, finished=now))
-    except state.DamagedError:
+    except DamagedError:
         state.set_aside(folder)
 
 

@@ -26,6 +26,7 @@ from dsv4_launch.run import state
 from dsv4_launch.run.native import log as native_log
 from dsv4_launch.run.native import processes
 from dsv4_launch.run.native.ending import Ending, delay_s, describe, fails
+from dsv4_launch.run.native.service_file import Record, parse
 
 MODULE = "dsv4_launch.run.native.supervisor"
 # What a server leaves running when it dies has this long to see that and end by itself.
@@ -41,7 +42,7 @@ class _Run:
     """What changes while a service lives."""
 
     folder: Path
-    record: state.Record
+    record: Record
     environ: Mapping[str, str]
     stopping: bool = False
     segments: set[str] = field(default_factory=set)
@@ -67,7 +68,7 @@ def main() -> int:
     # Orphans of the server come to this process instead of init, so that its whole tree can be found and ended.
     ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
     me = processes.identify(os.getpid())
-    record = replace(state.parse(json.dumps(orders["record"]).encode()), supervisor=me)
+    record = replace(parse(json.dumps(orders["record"]).encode()), supervisor=me)
     run = _Run(folder, record, {**os.environ, **orders["env"], processes.MARK: str(folder)})
     answered = False
     while True:
