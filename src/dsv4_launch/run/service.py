@@ -51,6 +51,8 @@ class Seen:
     # From the request to stop to the kill, as it was launched; 0: not recorded.
     stop_timeout_s: int = 0
     gpus: str = ""
+    # The words that the server was started with, with or without its program.
+    argv: tuple[str, ...] = ()
     # True for a container or process of this name that dsv4 did not create.
     foreign: bool = False
 

@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dsv4_launch.config.load import Loaded, load
-from dsv4_launch.errors import Dsv4Error
-from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.run.api_key import key_of
 from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.readiness import KEPT_LINES, cause, ending
-from dsv4_launch.run.service import Seen, digest_of
+from dsv4_launch.run.service import Seen
 from dsv4_launch.run.stages import Stage, read
 from dsv4_launch.run.status_now import Serving
-from dsv4_launch.targets import render
 
 # A log of weeks is not read from its beginning.
 MAX_LINES = 20_000
@@ -131,25 +128,6 @@ def look(
     status = judge(found, answer, stage, drift)
     blamed = cause(said[-KEPT_LINES:]) if status.state == "failed" else ""
     return replace(status, why=f"{status.why}; it says: {blamed}") if blamed else status
-
-
-def drift_from(found: Seen, expected: str, what: str) -> str:
-    """The sentence that says that something else runs than ``what`` ("" when it is the same)."""
-    return (
-        "" if found.digest == expected else f"what runs is not what {what} says (digest {found.digest}, not {expected})"
-    )
-
-
-def drift_of_version(found: Seen) -> str:
-    """Whether this version of dsv4 would launch the running config in another way ("" when not)."""
-    if not found.config:
-        return "it carries no config that could be compared"
-    try:
-        plan = resolve(loaded(found.config))
-    except Dsv4Error as error:
-        return f"its config is not valid for this version of dsv4: {error.problems[0].message}"
-    expected = digest_of(plan, render(plan))
-    return drift_from(found, expected, "its config, rendered by this version of dsv4,") if found.digest else ""
 
 
 def loaded(config: Mapping[str, Any]) -> Loaded:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from doubles import service
 
-from dsv4_launch.config.load import load, to_data
-from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.run.endpoint import Answer
-from dsv4_launch.run.service import digest_of
 from dsv4_launch.run.stages import Stage, read
-from dsv4_launch.run.status import MAX_LINES, drift_of_version, judge, look
-from dsv4_launch.targets import render
+from dsv4_launch.run.status import MAX_LINES, judge, look
 
 CONFIG = """{name: x, model: flash, vllm: '0.20.0', gpu: b200, parallel: {tensor: 4, expert: true},
   engine: {compilation_config: {custom_ops: [all]}}}"""
@@ -72,14 +66,3 @@ def test_a_start_too_far_back_in_the_log_was_a_start() -> None:
 def test_a_failure_tells_what_the_log_blames() -> None:
     status = look(service(life="exited", exit_code=1), lambda: ["ValueError: no"], lambda *_: Answer("silent"), {})
     assert status.why.endswith("it says: ValueError: no")
-
-
-def test_drift() -> None:
-    loaded = load(CONFIG, "x.yaml")
-    plan = resolve(loaded)
-    digest = digest_of(plan, render(plan))
-    config = json.loads(json.dumps(to_data(loaded.config)))  # as a label or state file has it
-    assert drift_of_version(service(digest=digest, config=config)) == ""
-    assert "digest other" in drift_of_version(service(digest="other", config=config))
-    assert "not valid" in drift_of_version(service(digest=digest, config={**config, "gpu": "abacus"}))
-    assert "no config" in drift_of_version(service(config={}))

@@ -163,8 +163,8 @@ def _drift(seen: Seen, plan: Plan, argument: str) -> str:
     """Which values differ between what runs and the plan of a config ("" for none)."""
     from dsv4_launch.cli.apply.changes import compare_running
     from dsv4_launch.plan.compare import in_short
+    from dsv4_launch.run.drift import drift_from
     from dsv4_launch.run.service import digest_of
-    from dsv4_launch.run.status import drift_from
     from dsv4_launch.targets import render
 
     whole = drift_from(seen, digest_of(plan, render(plan)), argument)
@@ -179,6 +179,7 @@ def _drift(seen: Seen, plan: Plan, argument: str) -> str:
 
 def _status(service: drivers.Service, drift: str | None = None) -> Status:
     from dsv4_launch.run import status as judging
+    from dsv4_launch.run.drift import drift_of_version
     from dsv4_launch.run.endpoint import ask
 
     seen = service.seen
@@ -186,7 +187,7 @@ def _status(service: drivers.Service, drift: str | None = None) -> Status:
         why = f"the name belongs to a {'container' if seen.target == 'docker' else 'process'} that dsv4 did not make"
         return judging.Status(seen.name, "absent", why=why, target=seen.target)
     if drift is None:
-        drift = judging.drift_of_version(seen)
+        drift = drift_of_version(seen)
     lines = lambda: service.driver.logs(seen.name, follow=False, tail=judging.MAX_LINES)  # noqa: E731
     return judging.look(seen, lines, ask, os.environ, drift)
 

@@ -131,7 +131,7 @@ def follow_and_watch(driver: Driver, seen: Seen, config: LaunchConfig, write: Ca
     launched = seen.created
 
     def rules(now: Seen) -> LaunchConfig | None:
-        return config if now.created == launched else _carried(now)
+        return config if now.created == launched else _own_rules(now)
 
     return _watch_on(drivers.Service(driver, seen), lock, rules, lambda its, name: _log_of(its, name, write))
 
@@ -191,18 +191,15 @@ def _starter(driver: Driver) -> Callable[[Seen], None]:
 def _config(argument: str, seen: Seen) -> LaunchConfig | None:
     """The config whose rules hold: the file that was named, or the one that the service carries."""
     _, named = statuses.named(argument)
-    return named.config if named is not None else _carried(seen)
+    return named.config if named is not None else _own_rules(seen)
 
 
-def _carried(seen: Seen) -> LaunchConfig | None:
-    """The config that a service carries; None, and a warning, where it cannot be read."""
-    from dsv4_launch.run.status import loaded
-
-    try:
-        return loaded(seen.config).config
-    except Dsv4Error as error:
-        show.note(f"warning: its config cannot be read, so the defaults hold: {show.clean(error.problems[0].message)}")
-        return None
+def _own_rules(seen: Seen) -> LaunchConfig | None:
+    """The config that a service carries; where it cannot be read that is said, and the defaults hold."""
+    found = _carried(seen)
+    if found is None:
+        show.note("warning: its config cannot be read, so the defaults hold")
+    return found
 
 
 def _carried(seen: Seen) -> LaunchConfig | None:

@@ -53,6 +53,7 @@ def seen(data: Mapping[str, Any]) -> Seen:
         image_id=str(data.get("Image") or ""),
         stop_timeout_s=int(config.get("StopTimeout") or 0),
         gpus=labels.get(LABEL_GPUS, ""),
+        argv=tuple(map(str, config.get("Cmd") or ())),
         foreign=labels.get(LABEL_NAME) != name,
     )
 

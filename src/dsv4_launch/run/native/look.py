@@ -133,6 +133,7 @@ def seen(record: Record, life: Life, process: processes.Process | None = None) -
         restarts=record.restarts,
         stop_timeout_s=record.stop_timeout_s,
         gpus=record.gpus,
+        argv=record.argv,
         restart=record.restart,
         pid=process.pid if process else 0,
     )
