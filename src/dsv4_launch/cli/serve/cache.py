@@ -29,6 +29,9 @@ def register(app: typer.Typer) -> None:
 def ls(output: options.OutputOption = options.Output.human) -> int:
     """List the caches: how large, of which image and GPU type, last written when, and whether a service uses it.
 
+    They are those of containers. A native server keeps its own where vLLM and its libraries put them (~/.cache/vllm,
+    ~/.triton and others), by their own keys.
+
     Example: dsv4 cache ls
     """
     root, found = _found()

@@ -49,7 +49,8 @@ def serve(
     with its time and that of the last start of the same plan, until /health and /v1/models answer and a completion of
     one token came back. Docker: returns once ready (--attach follows the log, --detach does not wait).
     Native: stays in the foreground unless --detach. Ctrl-C before ready stops and removes what was started; after
-    that it leaves a container running and stops a native server.
+    that it leaves a container running and stops a native server. A closed terminal (an ssh session that ends) and
+    SIGTERM count as Ctrl-C: under nohup or tmux, or with --detach, a native server goes on.
 
     A finished deployment of the same name is replaced. One that runs from the very same plan is left as it is.
 

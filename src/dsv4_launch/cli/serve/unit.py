@@ -44,7 +44,8 @@ def unit(
     """Print a systemd unit that launches and watches a deployment, and brings it back after a reboot.
 
     It waits for the NVLink fabric first (`dsv4 doctor --wait fabric`), then runs an attached `serve`, for docker and
-    native alike. Secrets come from a file that it names; none stands in the unit.
+    native alike. `systemctl stop` stops the deployment; a watch that is killed is started again and takes it over;
+    `dsv4 apply` does not end it. Secrets come from a file that it names; none stands in the unit.
 
     Example: dsv4 unit /etc/dsv4/flash-b200.yaml > /etc/systemd/system/dsv4-flash-b200.service
     """

@@ -1,0 +1,21 @@
+"""`dsv4 unit`: what of this machine stands in a unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dsv4_launch.cli.main import main
+
+
+def test_paths_are_absolute_wherever_it_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "x.yaml").write_text("{name: x, model: flash, gpu: cpu, target: {type: native}}")
+    (tmp_path / "dsv4").touch()
+    monkeypatch.chdir(tmp_path / "below")
+    monkeypatch.setattr("sys.argv", ["../dsv4"])
+    assert main(["unit", "../x.yaml"]) == 0
+    assert f"ExecStart={tmp_path}/dsv4 serve {tmp_path}/x.yaml --target native --attach\n" in capsys.readouterr().out
