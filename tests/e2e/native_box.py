@@ -97,6 +97,18 @@ class Box:
         data = json.loads(done.stdout)["data"]
         return str(data["deployments"][0]["state"])
 
+    def watched(self) -> bool:
+        """Whether somebody watches it: an attached `serve` does as soon as it has found it ready."""
+        told = here.dsv4(self.env, "status", self.name, "--window", "0").stdout
+        return "watched" in told and "unwatched" not in told
+
+    def wait_until_watched(self, timeout_s: float = 90) -> None:
+        """Wait for that."""
+        deadline = time.monotonic() + timeout_s
+        while not self.watched():
+            assert time.monotonic() < deadline, f"nobody watches {self.name}"
+            time.sleep(0.1)
+
     def wait_for(self, state: str, timeout_s: float = 90) -> None:
         """Wait until `dsv4 status` tells a state."""
         deadline, seen = time.monotonic() + timeout_s, ""

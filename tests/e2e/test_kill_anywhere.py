@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -59,8 +59,10 @@ def walk(run: Run, start: Start, name: str, plans: tuple[Path, Path], gone: Call
             ]
         )
         process = start(*words)
-        time.sleep(chance.uniform(0.1, 1.0) * whole_s * (2 if words[0] == "apply" else 1))
-        process.send_signal(signal.SIGKILL)
+        moment_s = chance.uniform(0.1, 1.0) * whole_s * (2 if words[0] == "apply" else 1)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that is faster than that is not waited for
+            process.communicate(timeout=moment_s)
+        process.kill()
         process.communicate()
         seen.add(state := state_of(run, name))
         assert state in KNOWN, (n, words, state)

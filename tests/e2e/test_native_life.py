@@ -50,8 +50,7 @@ def test_serve_detached_status_logs_show_stop(box: Box) -> None:
 
 def test_foreground_follows_and_ctrl_c_stops(box: Box) -> None:
     serving = box.start("serve", str(box.config))
-    box.wait_for("ready")
-    time.sleep(0.5)
+    box.wait_until_watched()
     os.kill(serving.pid, signal.SIGINT)
     out, err = serving.communicate(timeout=20)
     assert serving.returncode == 0, err
@@ -86,7 +85,10 @@ def test_a_terminal_that_is_closed_leaves_nothing(box: Box, when: str) -> None:
     over = threading.Event()
     reading = threading.Thread(target=_drain, args=(terminal, over), daemon=True)
     reading.start()
-    box.wait_for(when)
+    if when == "starting":
+        box.wait_for(when)
+    else:
+        box.wait_until_watched()
     over.set()
     reading.join(5)
     os.close(terminal)

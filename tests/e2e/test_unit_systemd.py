@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e import here
 from e2e.conftest import Node, name_of, until
 from e2e.native_box import Box, boxes, make_home
 from e2e.user_systemd import Manager, can_run, managers
@@ -50,7 +51,7 @@ def test_native(box: Box, manager: Manager) -> None:
         return int(record["pid"]) if isinstance(record, dict) else 0
 
     def well() -> bool:
-        return box.state_of() == "ready" and "unwatched" not in box.dsv4("status", box.name).stdout
+        return box.state_of() == "ready" and box.watched()
 
     started = manager.systemctl("start", unit)
     assert started.returncode == 0, started.stderr
@@ -94,7 +95,7 @@ def test_docker(node: Node, manager: Manager) -> None:
     manager.install(unit, printed.stdout, "RestartSec=1")
 
     def watched_by_the_unit() -> bool:
-        told = node.dsv4("status", name, "--window", "0").stdout
+        told = here.dsv4(node.env, "status", name, "--window", "0").stdout
         return "ready" in told and f"by process {manager.told(unit, 'MainPID')} " in told
 
     started = manager.systemctl("start", unit)

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e import conftest
+from tests.e2e import conftest, here
 from tests.e2e.conftest import Node, envelope, name_of, url_of
 from tests.e2e.nvml_shim import topology_file
 
@@ -18,16 +18,16 @@ OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
 
 
 def until(true: Callable[[], object], what: str) -> None:
-    """Each look starts a dsv4, which takes seconds on a busy machine."""
+    """With the patience that a busy machine needs."""
     conftest.until(true, what, 90)
 
 
 def ready(node: Node, name: str) -> bool:
-    return node.dsv4("status", name, "--check").returncode == 0
+    return here.dsv4(node.env, "status", name, "--check").returncode == 0
 
 
 def watched(node: Node, name: str) -> bool:
-    return "unwatched" not in node.dsv4("status", name, "--window", "0").stdout
+    return "unwatched" not in here.dsv4(node.env, "status", name, "--window", "0").stdout
 
 
 def told(node: Node) -> list[dict[str, object]]:

@@ -73,7 +73,7 @@ def test_died_is_started_again_and_killed_watchers_are_replaced(box: Box) -> Non
     box.wait_for("ready")
     assert "unwatched" in box.dsv4("status", box.name).stdout
     watching = box.start("watch", box.name, **secret)
-    until(lambda: "watched" in (told := box.dsv4("status", box.name).stdout) and "unwatched" not in told, "watched")
+    box.wait_until_watched()
     second = box.dsv4("watch", box.name)
     assert second.returncode == 5
     assert f"process {watching.pid}" in second.stderr
@@ -85,7 +85,7 @@ def test_died_is_started_again_and_killed_watchers_are_replaced(box: Box) -> Non
     watching.wait()
     assert box.state_of() == "ready"
     watching = box.start("watch", str(box.config), **secret)
-    until(lambda: "unwatched" not in box.dsv4("status", box.name).stdout, "watched again")
+    box.wait_until_watched()
     second_pid = server_pid(box)
     os.kill(second_pid, signal.SIGKILL)
     until(lambda: started_again(box, second_pid), "started again by the second watcher")
@@ -113,7 +113,7 @@ def test_attached_serve_ends_a_crash_loop_with_exit_7_and_its_advisory(box: Box)
     watch_with(box, max_restarts=2)
     crash = box.folder / "crash"
     serving = box.start("serve", str(box.config), BOX_TOKEN="t", STANDIN_CRASH_FILE=str(crash), STANDIN_LAST_LINES=OOM)
-    box.wait_for("ready")
+    box.wait_until_watched()
     crash.touch()
     out, err = serving.communicate(timeout=60)
     assert serving.returncode == 7, err
@@ -135,7 +135,7 @@ def test_its_own_supervisor_restarts_and_the_watcher_only_counts(box: Box) -> No
     box.serve("--detach", BOX_TOKEN="t", STANDIN_CRASH_FILE=str(crash))
     box.wait_for("ready")
     watching = box.start("watch", box.name)
-    until(lambda: "unwatched" not in box.dsv4("status", box.name).stdout, "watched")
+    box.wait_until_watched()
     crash.touch()
     _, err = watching.communicate(timeout=60)
     assert watching.returncode == 7, err
@@ -180,7 +180,7 @@ def test_a_hang_is_reported_to_the_webhook_and_restarted(box: Box, hook: HTTPSer
     box.wait_for("ready")
     first = server_pid(box)
     watching = box.start("watch", box.name, BOX_HOOK=url, BOX_TOKEN="t")
-    until(lambda: "unwatched" not in box.dsv4("status", box.name).stdout, "watched")
+    box.wait_until_watched()
     stall.touch()
     with urllib.request.urlopen(f"http://127.0.0.1:{box.port}/health", timeout=5) as answer:
         assert answer.status == 200  # it looks healthy
