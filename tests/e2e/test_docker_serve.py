@@ -29,6 +29,7 @@ def test_serve_to_ready_then_look_then_stop_and_nothing_is_left(node: Node) -> N
     assert f"{name} is ready" in served.stdout
     assert f"{url}/v1" in served.stdout
     assert "curl -s" in served.stdout
+    assert f"`dsv4 watch {name}`" in served.stdout, "nobody watches it"
     assert f"ssh -N -L {url.rpartition(':')[2]}:127.0.0.1:" in served.stdout
     assert "starting the engine processes" in served.stderr
     assert "\x1b" not in served.stdout + served.stderr

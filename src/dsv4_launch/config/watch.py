@@ -53,7 +53,7 @@ class Watch(BaseModel):
     hang_s: Annotated[int, Field(ge=0, le=86400)] = Field(
         300,
         description="Requests run and no token, prefill or finish is counted for so many seconds, or a server that was "
-        "ready does not answer at all: it hangs. 0 looks for no hangs.",
+        "ready does not answer at all: it hangs. So does one that is not ready after start.timeout_s. 0: none of that.",
     )
     on_hang: Literal["report", "restart"] = Field("report", description="What to do about a hang.")
     on_failure: OnFailure = Field(

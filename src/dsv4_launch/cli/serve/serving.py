@@ -61,12 +61,13 @@ def launch(plan: Plan, chosen: Options, output: options.Output, *, attach: bool)
     terminate_as_interrupt()
     here = world(plan.target, recorded=True)
     outcome = serve(plan, render(plan), here, chosen, progress())
+    native = plan.target == "native" and outcome.state == "ready"
+    attached = not chosen.detach and (attach or native)
     if output is options.Output.json:
         show.envelope("serve", 0, {**to_data(outcome), "openai_base_url": f"{outcome.base_url}/v1"})
     else:
-        _tell(plan, outcome)
-    native = plan.target == "native" and outcome.state == "ready"
-    if not chosen.detach and (attach or native):
+        _tell(plan, outcome, attached)
+    if attached:
         return _follow(plan, here, output, stops=native)
     return 0
 
@@ -137,11 +138,12 @@ def dry_run(plan: Plan, chosen: Options, output: options.Output, recorded: str |
     return exit_code
 
 
-def _tell(plan: Plan, outcome: Outcome) -> None:
+def _tell(plan: Plan, outcome: Outcome, attached: bool) -> None:
+    from dsv4_launch.run.watch.lock import holder
+
     name, url = outcome.name, f"{outcome.base_url}/v1"
     if outcome.state == "detached":
         show.say(f"{name} is launched and starts; nobody waits for it. `dsv4 status {name}` tells how far it is.")
-        show.say(f"  unwatched if it dies or hangs, nobody sees it: `dsv4 watch {name}`, or the unit of `dsv4 unit`")
     elif outcome.state == "already-ready":
         show.say(f"{name} runs already, from this very plan, and is ready.")
     else:
@@ -157,6 +159,8 @@ def _tell(plan: Plan, outcome: Outcome) -> None:
     if plan.host.startswith("127.") or plan.host in ("localhost", "::1"):
         there = f"{fill_user()}@{socket.gethostname()}"
         show.say(f"  from afar ssh -N -L {plan.port}:{plan.host}:{plan.port} {there}")
+    if not attached and holder(plan.target, name) is None:
+        show.say(f"  unwatched if it dies or hangs, nobody sees it: `dsv4 watch {name}`, or the unit of `dsv4 unit`")
     show.say(f"  then      dsv4 status {name} | dsv4 logs -f {name} | dsv4 stop {name}")
 
 

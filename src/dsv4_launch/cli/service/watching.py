@@ -111,6 +111,7 @@ def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: Watch
         version=config.vllm if config else None,
         gpu=config.gpu if config else None,
         kernel=errors_since,
+        start_s=_start_s(seen),
         changer=changer,
     )
     return Watcher(subject, policy, _note, tick=lock.drain)
@@ -192,6 +193,16 @@ def _config(argument: str, seen: Seen) -> LaunchConfig | None:
     """The config whose rules hold: the file that was named, or the one that the service carries."""
     _, named = statuses.named(argument)
     return named.config if named is not None else _own_rules(seen)
+
+
+def _start_s(seen: Seen) -> float:
+    """Seconds that its start may take; 0 where its config does not tell."""
+    from dsv4_launch.plan.resolve import resolve
+    from dsv4_launch.run.status import loaded
+
+    with contextlib.suppress(Dsv4Error):
+        return float(resolve(loaded(seen.config)).timeout_s)
+    return 0.0
 
 
 def _own_rules(seen: Seen) -> LaunchConfig | None:

@@ -55,6 +55,8 @@ class Subject:
     gpu: str | None = None
     # What the kernel said of the GPUs since a moment; None: it is not asked.
     kernel: Callable[[str], Sequence[KernelError] | None] | None = None
+    # Seconds that a start may take; 0: not known, and no start is told to hang.
+    start_s: float = 0.0
     # Who launches or changes a deployment of this name now.
     changer: Callable[[str], object | None] = lambda _name: None
 
@@ -88,6 +90,8 @@ class Watcher:
     _pulse: Pulse = field(init=False)
     _restarts_of_others: int = 0
     _was_ready: bool = False
+    _starting_since_s: float | None = None
+    _late: bool = False
     _pulse_at_s: float = 0.0
     _blind: bool = False
     _changing: bool = False
@@ -201,7 +205,8 @@ class Watcher:
     def _anew(self) -> None:
         """Another process runs now: nothing is known of it yet."""
         self._pulse.reset()
-        self._was_ready = False
+        self._was_ready = self._late = False
+        self._starting_since_s = None
         self._pulse_at_s = 0.0
 
     def _restarted_by_other(self, found: Seen) -> None:
@@ -215,7 +220,7 @@ class Watcher:
         self._tell(found, "died", ending(found), f"Its restart policy ({found.restart}) starts it again.")
 
     def _feel(self, found: Seen) -> None:
-        """See whether it works; a server that was not ready yet is none that hangs."""
+        """See whether it works. A server that was not ready yet hangs when its start takes longer than it may."""
         now_s = self.clock.now()
         if now_s < self._pulse_at_s or not found.base_url:
             return
@@ -224,6 +229,8 @@ class Watcher:
             self._was_ready = self.asks(found.base_url, (), self.subject.api_key).up
             if self._was_ready:
                 self.say(f"{found.name} is ready.")
+            else:
+                self._start_late(found, now_s)
             return
         try:
             metrics = self.scrapes(found.base_url, self.subject.api_key)
@@ -233,8 +240,20 @@ class Watcher:
         why = self._pulse.see(self.clock.now(), metrics)
         if hung and not self._pulse.hangs:
             self.say(f"{found.name} goes on.")
-        if not why:
-            return
+        if why:
+            self._hangs(found, why)
+
+    def _start_late(self, found: Seen, now_s: float) -> None:
+        """Tell of a start that takes too long, once."""
+        if self._starting_since_s is None:
+            self._starting_since_s = now_s
+        took_s = now_s - self._starting_since_s
+        most_s = self.subject.start_s if self.policy.hang_s else 0.0
+        if most_s and took_s >= most_s and not self._late:
+            self._late = True
+            self._hangs(found, f"it has been starting for {took_s:.0f} s")
+
+    def _hangs(self, found: Seen, why: str) -> None:
         if self.policy.on_hang == "restart":
             self._start_again(found, "hang", f"it hangs: {why}")
         else:

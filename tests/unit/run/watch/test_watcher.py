@@ -224,6 +224,31 @@ def test_a_hang_is_restarted_if_the_config_says_so() -> None:
     assert [event.event for event in watched.events] == ["hang", "crash-loop"]
 
 
+def never_ready(watched: Watched, start_s: float) -> Watched:
+    watched.watcher.subject = replace(watched.watcher.subject, start_s=start_s)
+    watched.watcher.asks = lambda *_: Answer("silent")
+    return watched
+
+
+def test_a_start_that_takes_longer_than_it_may_is_told_once() -> None:
+    watched = never_ready(Watched(), 60)
+    run_for(watched, 100)
+    (event,) = watched.events
+    assert (event.event, watched.started) == ("hang", [])
+    assert event.message.startswith("it hangs: it has been starting for 6")
+    quick = never_ready(Watched(), 1000)
+    run_for(quick, 100)
+    assert quick.events == []
+
+
+def test_a_start_that_hangs_is_restarted_if_the_config_says_so() -> None:
+    watched = never_ready(Watched(policy=Watch(on_hang="restart", max_restarts=1, backoff_s=1)), 60)
+    with pytest.raises(ServerError, match="it has been starting"):
+        run_for(watched, 200)
+    assert watched.started == [UP]
+    assert [event.event for event in watched.events] == ["hang", "crash-loop"]
+
+
 def test_a_server_that_does_not_answer_any_more_hangs() -> None:
     def silent() -> Metrics:
         raise MetricsError("timed out")
