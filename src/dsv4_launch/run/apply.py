@@ -5,78 +5,25 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 from dsv4_launch.checks.examine import blocking
 from dsv4_launch.checks.selection import asked, gpu_places
 from dsv4_launch.checks.without import Held, without
 from dsv4_launch.errors import Dsv4Error, HostError, Interrupted, Problem, SmokeError
-from dsv4_launch.facts import HostFacts
-from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import claim
+from dsv4_launch.run.change import Applied, Change, Fallback, Judged
 from dsv4_launch.run.endpoint import ask
 from dsv4_launch.run.fetch import fetch
+from dsv4_launch.run.going_back import Work
 from dsv4_launch.run.history.record import record, record_running, save_log
-from dsv4_launch.run.images import put_back
-from dsv4_launch.run.interrupts import deaf, hold
-from dsv4_launch.run.lifecycle import STOP_UNREADY_S, await_ready, judge, launch
+from dsv4_launch.run.interrupts import hold
+from dsv4_launch.run.lifecycle import await_ready, judge, launch
 from dsv4_launch.run.progress import Progress
-from dsv4_launch.run.service import Driver, Seen, digest_of
+from dsv4_launch.run.service import Seen, digest_of
 from dsv4_launch.run.stage_times import StageTimes
 from dsv4_launch.run.world import Options, World
 from dsv4_launch.targets import render
-from dsv4_launch.values import Places
-
-
-@dataclass(frozen=True, slots=True)
-class Fallback:
-    """What is launched again when the change fails: a plan that was healthy, its image and GPUs ("": any)."""
-
-    plan: Plan
-    digest: str
-    image: str = ""
-    gpus: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is to be changed: the service that runs, the plan for its place, what to go back to (None: nothing).
-
-    ``smoke`` tests the new one and returns what was seen, in words. It raises SmokeError.
-    """
-
-    old: Seen
-    driver: Driver
-    plan: Plan
-    fallback: Fallback | None
-    smoke: Callable[[Plan], str]
-    save_log: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """How a change ended well. ``downtime_s``: from the last good answer of the old to the first of the new."""
-
-    state: Literal["applied", "unchanged", "served", "dry-run"]
-    name: str
-    target: str
-    base_url: str
-    models: tuple[str, ...]
-    digest: str
-    replaced: str = ""
-    seconds: float = 0.0
-    downtime_s: float | None = None
-    smoke: str = ""
-    skipped: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What the preflight found: the host without the old service, and the GPUs that `gpus: auto` takes there."""
-
-    facts: HostFacts
-    places: Places
 
 
 def preflight(change: Change, world: World, options: Options, progress: Progress) -> Judged:
@@ -127,11 +74,11 @@ def apply(
             raise Interrupted(
                 f"Interrupted before {name} was stopped; it serves as before, nothing was changed."
             ) from None
-        done = _make(_Work(change, judged, worlds, options, progress, last_good_s), world, times)
+        done = _make(Work(change, judged, worlds, options, progress, last_good_s), world, times)
     return replace(done, seconds=round(time.monotonic() - started, 1))
 
 
-def _make(work: _Work, world: World, times: StageTimes) -> Applied:
+def _make(work: Work, world: World, times: StageTimes) -> Applied:
     """Stop the old service, launch and test the new one; back, where that fails."""
     change, options, progress, last_good_s = work.change, work.options, work.progress, work.last_good_s
     plan, old, name = change.plan, change.old, change.old.name
@@ -171,61 +118,6 @@ def _make(work: _Work, world: World, times: StageTimes) -> Applied:
     )
 
 
-@dataclass(slots=True)
-class _Work:
-    """A change whose old service is gone."""
-
-    change: Change
-    judged: Judged
-    worlds: Callable[[str], World]
-    options: Options
-    progress: Progress
-    last_good_s: float | None
-
-    def back(self, error: Dsv4Error) -> Dsv4Error:
-        """Remove the new service and launch the fallback; the error to raise, which says what became of it."""
-        plan, name = self.change.plan, self.change.old.name
-        world = self.worlds(plan.target)
-        with deaf():
-            _discard(plan, world, self.progress, keep_log=self.change.save_log)
-        if self.change.fallback is None:
-            return _with(
-                error, "not-rolled-back", f"Nothing runs as {name} now: there is nothing healthy to go back to."
-            )
-        fallback = self.change.fallback
-        self.progress.say(f"Rolling {name} back to the plan {fallback.digest}")
-        home = self.worlds(fallback.plan.target)
-        try:
-            if fallback.image and home.engine is not None:
-                put_back(home.engine(), fallback.plan.container.image, fallback.image, self.progress)
-            there = replace(home, places={**home.places, **_gpus(fallback, self.judged.facts)})
-            launch(fallback.plan, render(fallback.plan), there, self.progress)
-            await_ready(fallback.plan, home, replace(self.options, by=self._by(), on_failure="keep"), self.progress)
-        except KeyboardInterrupt:
-            return self._lost(error, "the rollback was interrupted")
-        except Dsv4Error as second:
-            return self._lost(error, f"the rollback failed: {second.problems[0].message}")
-        record(fallback.plan, fallback.digest, home, self.progress, "healthy", by=self._by())
-        down = (
-            "" if self.last_good_s is None else f" It did not answer for {time.monotonic() - self.last_good_s:.1f} s."
-        )
-        return _with(
-            error, "rolled-back", f"Rolled back: {name} runs as before (plan {fallback.digest}) and is ready.{down}"
-        )
-
-    def _lost(self, error: Dsv4Error, why: str) -> Dsv4Error:
-        name = self.change.old.name
-        return _with(
-            error,
-            "not-rolled-back",
-            f"{name} does not serve now: {why}.",
-            f"`dsv4 status {name}` says what there is; `dsv4 rollback {name}` tries again.",
-        )
-
-    def _by(self) -> str:
-        return f"{self.options.by}, rolled back"
-
-
 def _stop(change: Change, world: World, progress: Progress) -> bool:
     """Stop and remove the old service; True when Ctrl-C came meanwhile, which cannot unmake a stop."""
     old = change.old
@@ -241,20 +133,6 @@ def _stop(change: Change, world: World, progress: Progress) -> bool:
             f"`dsv4 status {old.name}` says whether it has ended; `dsv4 rollback {old.name}` launches it again."
         ) from None
     return held.came > 0
-
-
-def _discard(plan: Plan, world: World, progress: Progress, *, keep_log: bool) -> None:
-    try:
-        found = world.driver.find(plan.name)
-        if found is None or found.foreign:
-            return
-        if found.life != "exited":
-            world.driver.stop(plan.name, STOP_UNREADY_S)
-        if keep_log:
-            save_log(world.driver, plan.name, world.environ, progress)
-        world.driver.remove(plan.name)
-    except Dsv4Error as error:
-        progress.say(f"warning: what was launched is not removed: {error}")
 
 
 def _same_still(change: Change) -> None:
@@ -279,19 +157,6 @@ def _port(seen: Seen) -> int:
     return int(last) if last.isdigit() else 0
 
 
-def _gpus(fallback: Fallback, facts: HostFacts) -> Places:
-    """The GPUs that the fallback had, where its launch chose them."""
-    plan = fallback.plan
-    if fallback.gpus:
-        shown = tuple(int(index) for index in fallback.gpus.split(",") if index.isdigit())
-        plan = replace(plan, gpus=replace(plan.gpus, visible=shown))
-    return gpu_places(plan, facts)
-
-
 def _missing_secrets(fallback: Fallback | None, environ: Mapping[str, str]) -> list[str]:
     variables = fallback.plan.environment if fallback else ()
     return sorted({v.env_from for v in variables if v.value is None and v.env_from and not environ.get(v.env_from)})
-
-
-def _with(error: Dsv4Error, code: str, message: str, fix: str = "") -> Dsv4Error:
-    return type(error)(*error.problems, Problem(code, message, "", fix))

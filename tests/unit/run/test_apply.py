@@ -11,6 +11,7 @@ from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan, Variable
 from dsv4_launch.run import apply as applying
 from dsv4_launch.run import lifecycle
+from dsv4_launch.run.change import Applied, Change, Fallback, Judged
 from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.history.entries import Entry, entry_of, last_healthy
 from dsv4_launch.run.interrupts import Held
@@ -82,7 +83,7 @@ class Scene:
         self.ready: dict[int, BaseException] = {}
         self.smoke: BaseException | None = None
         self.changing: Callable[[str], contextlib.AbstractContextManager[None]] = lambda _: contextlib.nullcontext()
-        self.fallback: applying.Fallback | None = applying.Fallback(OLD, digest_of(OLD, render(OLD)))
+        self.fallback: Fallback | None = Fallback(OLD, digest_of(OLD, render(OLD)))
         monkeypatch.setattr(applying, "fetch", lambda *_, **__: None)
         monkeypatch.setattr(applying, "ask", lambda *_, **__: Answer("ready"))
         monkeypatch.setattr(lifecycle, "wait_until_ready", self._wait)
@@ -97,10 +98,10 @@ class Scene:
             raise self.smoke
         return "fine"
 
-    def apply(self) -> applying.Applied:
+    def apply(self) -> Applied:
         old = self.engine.find("x")
         assert old is not None
-        change = applying.Change(old, self.engine, NEW, self.fallback, self._smoke, save_log=False)  # type: ignore[arg-type]
+        change = Change(old, self.engine, NEW, self.fallback, self._smoke, save_log=False)  # type: ignore[arg-type]
         facts = HostFacts(origin="constructed")
         world = World(
             PLACES,
@@ -110,7 +111,7 @@ class Scene:
             history=self.history,  # type: ignore[arg-type]
             changing=self.changing,
         )
-        judged = applying.Judged(HostFacts(origin="constructed"), {})
+        judged = Judged(HostFacts(origin="constructed"), {})
         return applying.apply(change, judged, lambda _: world, Options(by="apply"), self.told)
 
     def fails(self, kind: type[Dsv4Error]) -> list[str]:
@@ -142,7 +143,7 @@ def test_a_good_change_stops_the_old_first_and_measures_the_downtime(scene: Scen
 
 def test_what_nobody_waited_for_and_was_healthy_can_be_gone_back_to_later(scene: Scene) -> None:
     digest = digest_of(OLD, render(OLD))
-    scene.fallback = applying.Fallback(OLD, digest, "sha256:1")
+    scene.fallback = Fallback(OLD, digest, "sha256:1")
     scene.history.added[:] = [replace(scene.history.added[0], outcome="detached")]
     scene.apply()
     found = last_healthy(scene.history.added, but=digest_of(NEW, render(NEW)))
@@ -260,7 +261,7 @@ def test_a_secret_that_the_way_back_needs_is_missed_before_anything_is_done(monk
     monkeypatch.setattr(applying, "judge", lambda *_: ((), HostFacts(origin="constructed")))
     keyed = replace(OLD, environment=(Variable("VLLM_API_KEY", None, "", "", env_from="MY_KEY"),))
     engine = Engine()
-    change = applying.Change(service(), engine, NEW, applying.Fallback(keyed, "d"), lambda _: "")  # type: ignore[arg-type]
+    change = Change(service(), engine, NEW, Fallback(keyed, "d"), lambda _: "")  # type: ignore[arg-type]
     facts = HostFacts(origin="constructed")
 
     def preflight(**environ: str) -> None:

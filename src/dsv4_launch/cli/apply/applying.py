@@ -16,7 +16,7 @@ from dsv4_launch.errors import Dsv4Error, GateError, HostError, Interrupted, Usa
 if TYPE_CHECKING:
     from dsv4_launch.plan.compare import Comparison
     from dsv4_launch.plan.types import Plan
-    from dsv4_launch.run.apply import Applied, Fallback
+    from dsv4_launch.run.change import Applied, Fallback
     from dsv4_launch.run.service import Seen
     from dsv4_launch.run.world import Options, World
 
@@ -100,7 +100,7 @@ def _serve(
     """Nothing runs: a launch, and the test after it."""
     from dsv4_launch.checks.examine import blocking
     from dsv4_launch.cli.serve import serving
-    from dsv4_launch.run.apply import Applied
+    from dsv4_launch.run.change import Applied
     from dsv4_launch.run.lifecycle import dry_run, serve
     from dsv4_launch.targets import render
 
@@ -139,6 +139,7 @@ def _replace(
 ) -> tuple[Applied, Comparison | None]:
     from dsv4_launch.cli.serve import serving
     from dsv4_launch.run import apply as applying
+    from dsv4_launch.run.change import Applied, Change
     from dsv4_launch.run.claim import already
     from dsv4_launch.run.service import digest_of
     from dsv4_launch.targets import render
@@ -155,10 +156,10 @@ def _replace(
         already(plan, digest, world(plan.target), progress)  # raises when it is not ready
         if human:
             show.say(f"{plan.name} runs from this very plan already and is ready; nothing is changed.")
-        same = applying.Applied("unchanged", plan.name, plan.target, plan.base_url, plan.served_model_names, digest)
+        same = Applied("unchanged", plan.name, plan.target, plan.base_url, plan.served_model_names, digest)
         return same, None
     found = _compared(seen, plan)
-    change = applying.Change(
+    change = Change(
         seen,
         service.driver,
         plan,
@@ -173,7 +174,7 @@ def _replace(
     if human or not wanted.yes:
         _show(plan, found, change.fallback, wanted, show.say if human else show.note)
     if wanted.dry_run:
-        return applying.Applied("dry-run", plan.name, plan.target, plan.base_url, (), digest, seen.digest), found
+        return Applied("dry-run", plan.name, plan.target, plan.base_url, (), digest, seen.digest), found
     _confirm(plan, wanted)
     ready_to_launch()
     done = applying.apply(change, judged, world, wanted.options, progress)
@@ -198,7 +199,7 @@ def _compared(seen: Seen, plan: Plan) -> Comparison | None:
 def _fallback(seen: Seen, wanted: str) -> Fallback | None:
     """What to go back to: what runs, if it answers; else the last healthy entry that is not the plan ``wanted``."""
     from dsv4_launch.plan.resolve import resolve
-    from dsv4_launch.run.apply import Fallback
+    from dsv4_launch.run.change import Fallback
     from dsv4_launch.run.endpoint import ask
     from dsv4_launch.run.history.entries import last_healthy
     from dsv4_launch.run.status import loaded

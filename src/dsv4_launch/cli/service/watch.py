@@ -26,8 +26,10 @@ def watch(
     The rules stand in the config under `watch:`. What the docker engine or the native supervisor starts again by itself
     (target.restart) is left to them and only counted: nothing is started twice. A hang is requests that run, and no
     token for watch.hang_s seconds, while /health says that all is well, or a start that takes longer than
-    start.timeout_s; it is reported, or ended if watch.on_hang is restart. An attached `serve` does the same. Ctrl-C ends the watch, never the deployment; the next watch takes over.
-    While `serve`, `apply` or `rollback` changes the deployment it waits, then it watches what came of that.
+    start.timeout_s; it is reported, or ended if watch.on_hang is restart.
+
+    An attached `serve` does the same. Ctrl-C ends the watch, never the deployment; the next watch takes over. While
+    `serve`, `apply` or `rollback` changes the deployment it waits, then it watches what came of that.
 
     Exit 0: it was stopped. 5: absent, or watched already, or nothing came of a change. 7: it crashes again and again,
     with what explains it.

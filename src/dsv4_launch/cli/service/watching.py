@@ -94,7 +94,8 @@ def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: Watch
     from dsv4_launch.run.api_key import key_of
     from dsv4_launch.run.watch import event as watch_event
     from dsv4_launch.run.watch.lock import changer
-    from dsv4_launch.run.watch.watcher import Subject, Watcher
+    from dsv4_launch.run.watch.subject import Subject
+    from dsv4_launch.run.watch.watcher import Watcher
 
     environ = dict(os.environ)
     policy = config.watch if config else Watch()

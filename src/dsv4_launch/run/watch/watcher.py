@@ -8,23 +8,23 @@ starts a dead server that they will start.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from dsv4_launch.config.watch import Watch
 from dsv4_launch.errors import Dsv4Error, HostError, Problem, ServerError, ToolError
-from dsv4_launch.facts import KernelError
 from dsv4_launch.run.claim import over
 from dsv4_launch.run.diagnose import death_problems, diagnose
 from dsv4_launch.run.endpoint import Answer, ask
 from dsv4_launch.run.metrics import Metrics, MetricsError, scrape
 from dsv4_launch.run.readiness import Clock, ending
-from dsv4_launch.run.service import Driver, Seen
+from dsv4_launch.run.service import Seen
 from dsv4_launch.run.watch import state as watch_state
 from dsv4_launch.run.watch.event import Event, Kind
 from dsv4_launch.run.watch.policy import Backoff, Pulse
+from dsv4_launch.run.watch.subject import End, Subject
 
 LOOK_EVERY_S = 2.0
 # A hang is found late by a tenth of its time at most, and metrics are not read more often than that needs.
@@ -33,40 +33,6 @@ SLOWEST_PULSE_S = 10.0
 # Of the log that explains a death; a server that is started again goes on with the same log.
 LOG_LINES = 5_000
 STOP_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is watched, and the calls that act on it.
-
-    ``start_again`` starts a service that has ended, or one that hangs after it was stopped. ``notify`` tells an event
-    to whom the config names.
-    """
-
-    driver: Driver
-    name: str
-    start_again: Callable[[Seen], None]
-    notify: Callable[[Event], None]
-    environ: Mapping[str, str]
-    host: str
-    api_key: str = ""
-    models: Sequence[str] = ()
-    version: str | None = None
-    gpu: str | None = None
-    # What the kernel said of the GPUs since a moment; None: it is not asked.
-    kernel: Callable[[str], Sequence[KernelError] | None] | None = None
-    # Seconds that a start may take; 0: not known, and no start is told to hang.
-    start_s: float = 0.0
-    # Who launches or changes a deployment of this name now.
-    changer: Callable[[str], object | None] = lambda _name: None
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Why a watch is over. ``changed``: another launch has, or should have, taken the place of what was watched."""
-
-    why: str
-    changed: bool = False
 
 
 @dataclass(slots=True)

@@ -16,7 +16,8 @@ from dsv4_launch.run.metrics import Metrics, MetricsError
 from dsv4_launch.run.service import Seen
 from dsv4_launch.run.watch import state as watch_state
 from dsv4_launch.run.watch.event import Event
-from dsv4_launch.run.watch.watcher import End, Subject, Watcher
+from dsv4_launch.run.watch.subject import End, Subject
+from dsv4_launch.run.watch.watcher import Watcher
 
 UP = service()
 DEAD = service(life="exited", exit_code=1)
