@@ -27,7 +27,7 @@ Severity: TypeAlias = Literal["error", "warning", "info"]
 
 # The first two hold all that a config can show, so that validating reads no more than it needs.
 _CONFIG = ("advisories/config", "advisories/config_memory")
-_LOG = ("advisories/log", "advisories/crash")
+_LOG = ("advisories/log", "advisories/crash", "advisories/crash_machine")
 
 
 @dataclass(frozen=True, slots=True)

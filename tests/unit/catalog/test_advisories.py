@@ -21,7 +21,7 @@ from dsv4_launch.config.model import Container, Engine, LaunchConfig, Parallel, 
 from dsv4_launch.plan.conditions import KINDS, kinds
 
 DATA = files("dsv4_launch.catalog.data").joinpath("advisories")
-FILES = ("config", "config_memory", "log", "crash")
+FILES = ("config", "config_memory", "log", "crash", "crash_machine")
 ARCHS = {gpu.arch for gpu in gpus().values()} | {"sm80"}
 RECORDED = Path(__file__).resolve().parents[2] / "recorded"
 POSSIBLE = {
