@@ -127,7 +127,8 @@ def _tell(diagnosis: Diagnosis, name: str) -> None:
         times = f", {xid.count} times" if xid.count > 1 else ""
         means = f": {xid.means}" if xid.means else f": {xid.text[:_SHOWN_CHARACTERS]}" if xid.text else ""
         fix = f"; {xid.fix}" if xid.fix else ""
-        show.say(show.clean(f"Kernel: {xid.kind.capitalize()} {xid.number} of {xid.pci}{times}{means}{fix}"))
+        kind = {"xid": "Xid", "sxid": "SXid"}[xid.kind]
+        show.say(show.clean(f"Kernel: {kind} {xid.number} of {xid.pci}{times}{means}{fix}"))
     if not diagnosis.explanations:
         show.say("No known failure is in it.")
         return

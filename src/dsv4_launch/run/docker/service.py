@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -21,6 +22,8 @@ from dsv4_launch.values import Command
 
 # The engine answers at once, except where it has to set up GPUs, networks and mounts.
 CREATE_S: Final = 180.0
+# What the engine takes for a container's name or id; any other text would become part of a path of its API.
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
 class DockerDriver:
@@ -183,6 +186,8 @@ class DockerDriver:
     def _inspect(self, name: str) -> dict[str, Any] | None:
         import docker
 
+        if _NAME.fullmatch(name) is None:
+            return None
         with _asking():
             try:
                 data: dict[str, Any] = self._client.api.inspect_container(name)

@@ -1,0 +1,41 @@
+"""Which texts are asked of the engine: names and ids of containers, never what would be another path of its API."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dsv4_launch.run.docker.service import DockerDriver
+
+RECORDED = Path(__file__).parents[3] / "recorded" / "docker"
+
+
+def engine(asked: list[str]) -> Any:
+    (running,) = json.loads((RECORDED / "inspect-running.json").read_text())
+
+    def inspect_container(name: str) -> Any:
+        asked.append(name)
+        return running
+
+    return SimpleNamespace(api=SimpleNamespace(inspect_container=inspect_container))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../images/x", "a/../b", "x?all=1", "x\n", "-x", "ä", "\x1b[2J"])
+def test_a_text_that_is_no_name_is_not_asked_for(name: str) -> None:
+    asked: list[str] = []
+    assert DockerDriver(lambda: engine(asked)).find(name) is None
+    assert asked == []
+
+
+def test_a_name_is_found_and_the_beginning_of_an_id_is_none() -> None:
+    asked: list[str] = []
+    driver = DockerDriver(lambda: engine(asked))
+    found = driver.find("rec-a")
+    assert found is not None
+    assert found.name == "rec-a"
+    assert driver.find("rec") is None
+    assert asked == ["rec-a", "rec"]
