@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,29 @@ def test_a_check_finds_its_fault(fault: str, capsys: pytest.CaptureFixture[str])
     assert why
     assert [error["code"] for error in told["errors"]] == [ADVISORIES.get(fault, "smoke")]
     assert {state for key, (state, _) in seen(told).items() if key != fault} == {"not applicable"}
+
+
+def test_a_server_that_cannot_be_asked_is_an_error_in_the_report(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    junit = tmp_path / "r.xml"
+    with serving() as url:
+        pass
+    code, told = smoke(url, capsys, "--junit", str(junit))
+    (case,) = ET.parse(junit).getroot().iter("testcase")
+    error = case.find("error")
+    assert error is not None
+    assert (code, told["errors"][0]["message"]) == (8, error.get("message"))
+    assert "refused" in str(error.get("message"))
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_asked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for place, why in ((tmp_path, "it is a folder"), (tmp_path / "no/r.xml", "there is no such folder")):
+        code, told = smoke("http://127.0.0.1:9", capsys, "--junit", str(place))
+        assert code == 3
+        assert why in told["errors"][0]["message"]
 
 
 def seen(told: dict[str, Any]) -> dict[str, tuple[str, str]]:

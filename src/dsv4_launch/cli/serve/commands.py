@@ -62,6 +62,7 @@ def serve(
     Example: dsv4 serve my.yaml --dry-run
     """
     from dsv4_launch.checks.examine import parse_skips
+    from dsv4_launch.cli import show
     from dsv4_launch.cli.configs import load_config
     from dsv4_launch.cli.serve import serving
     from dsv4_launch.errors import UsageError
@@ -74,6 +75,8 @@ def serve(
         raise UsageError("--facts judges a recorded host, so nothing can be launched there.", fix="Add --dry-run.")
     chosen = Options(timeout, detach, parse_skips(skip or ()), on_failure.value, not no_pull)
     plan = resolve_to_fit(load_config(config, overrides, target))
+    if timeout and timeout > plan.timeout_s:
+        show.note(f"warning: vLLM itself gives up after start.timeout_s ({plan.timeout_s} s); set that to wait longer")
     if dry_run:
         return serving.dry_run(plan, chosen, output, facts)
     return serving.launch(plan, chosen, output, attach=attach)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from dsv4_launch.cli import options, show
 from dsv4_launch.cli.service import statuses
-from dsv4_launch.errors import HostError, InputError, UsageError
+from dsv4_launch.errors import HostError, InputError, SmokeError, UsageError
 from dsv4_launch.values import listed, nearest
 
 if TYPE_CHECKING:
@@ -47,8 +47,11 @@ def test(
     written), and what `smoke.suite.smoke_test` raises.
     """
     from dsv4_launch.run.smoke.junit import junit as as_xml
+    from dsv4_launch.run.smoke.junit import unasked
     from dsv4_launch.run.smoke.suite import problems, smoke_test
 
+    if junit is not None:
+        _check_place(Path(junit))  # before minutes of testing
     if name is not None and url is not None:
         raise UsageError("A deployment and --url exclude each other.", where="dsv4 smoke")
     server = _Server(checked_url(url), "") if url is not None else _deployment(name or _DEFAULT, target)
@@ -59,7 +62,12 @@ def test(
     human = output is options.Output.human
     if human:
         show.note(f"Testing {show.clean(server.base_url)}")
-    report = smoke_test(server.base_url, key, wanted, _tell if human else _nothing)
+    try:
+        report = smoke_test(server.base_url, key, wanted, _tell if human else _nothing)
+    except SmokeError as error:
+        if junit is not None:
+            _write(Path(junit), unasked(server.base_url, error.problems[0].message))
+        raise
     if junit is not None:
         _write(Path(junit), as_xml(report))
     failed = problems(report)
@@ -142,6 +150,15 @@ def key_value(variable: str) -> str:
             code="no-key",
         )
     return os.environ[variable]
+
+
+def _check_place(path: Path) -> None:
+    """Raises InputError where no file can be written."""
+    if path.is_dir():
+        raise InputError("The report cannot be written: it is a folder.", where=str(path))
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        why = "it may not be written" if path.parent.is_dir() else "there is no such folder"
+        raise InputError(f"The report cannot be written: {why}.", where=str(path))
 
 
 def _write(path: Path, text: str) -> None:

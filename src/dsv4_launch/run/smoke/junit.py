@@ -32,6 +32,24 @@ def junit(report: Report) -> str:
     return "\n".join([*lines, "  </testsuite>", "</testsuites>", ""])
 
 
+def unasked(base_url: str, why: str) -> str:
+    """The report of a server that could not be tested: one test case, in error."""
+    about = {"name": "dsv4 smoke", "tests": "1", "failures": "0", "errors": "1", "skipped": "0", "time": "0.00"}
+    case = {"classname": "dsv4.smoke", "name": "server", "time": "0.00"}
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        "<testsuites>",
+        f"  <testsuite{_attributes(about)}>",
+        f"    <testcase{_attributes(case)}>",
+        f"      <error{_attributes({'message': why, 'type': 'smoke'})}>{_escaped(base_url)}</error>",
+        "    </testcase>",
+        "  </testsuite>",
+        "</testsuites>",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def _case(check: Outcome) -> list[str]:
     head = {"classname": "dsv4.smoke", "name": check.key, "time": f"{check.seconds:.2f}"}
     opening = f"    <testcase{_attributes(head)}>"
