@@ -125,6 +125,12 @@ COMMANDS = {
     "advisories": ["advisories", "--match", "server.log"],
     "watch": ["watch", "x.yaml"],
     "cache ls": ["cache", "ls"],
+    "validate": ["validate", "x.yaml"],
+    "serve without launching": ["serve", "x.yaml", "--dry-run", "--facts", "hgx-b200"],
+    "apply without changing": ["apply", "x.yaml", "--dry-run"],
+    "history": ["history", "x"],
+    "fit": ["fit", "x.yaml"],
+    "migrate": ["migrate", "x.yaml", "--to", "0.28.0"],
 }  # fmt: skip
 
 
@@ -148,6 +154,24 @@ def test_no_secret_is_printed_or_written(
         assert "D69" in said.out
     if case == "watch":
         assert (code, "crash-loop" in said.out + said.err or "again and again" in said.err) == (7, True)
+
+
+@pytest.mark.parametrize("output", ["human", "json"])
+@pytest.mark.parametrize("command", ["lint", "import"])
+def test_a_secret_in_a_pasted_command_is_not_repeated(
+    command: str, output: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pasted = (
+        f"docker run --gpus all -e HF_TOKEN={SECRETS['HF_TOKEN']} -e MY_SECRET={SECRETS['MY_SECRET']} --ipc=host "
+        f"-p 8000:8000 vllm/vllm-openai:v0.20.0 deepseek-ai/DeepSeek-V4-Flash --api-key {SECRETS['MY_KEY']} "
+        f"--hf-token={SECRETS['MY_HF']} --tensor-parallel-size 4"
+    )
+    (here / "pasted.sh").write_text(pasted)
+    for given in (pasted, "pasted.sh"):
+        assert main([command, given, "--output", output]) != 1
+        said = capsys.readouterr()
+        assert CANARY not in said.out + said.err
+        assert said.out + said.err
 
 
 def test_what_a_server_repeats_of_the_key_is_not_in_a_smoke_report(

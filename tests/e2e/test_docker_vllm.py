@@ -1,31 +1,46 @@
-"""The whole way on real vLLM in a real container: serve, a completion through the OpenAI client, caches, stop."""
+"""The whole way on real vLLM in a real container that may do little: serve, completions, caches, a stop that drains."""
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 from tests.e2e.native_box import real_home
+from tests.e2e.streaming import Stream
 
 from e2e.conftest import ROOT, Node, free_port
 
 MODEL = "deepseek-ai/DeepSeek-V4-Flash"
 CONFIG = ROOT / "configs/rehearsal-cpu.yaml"
+# Of Linux's capabilities number 1 alone: the server may use folders of the user that launched it.
+DAC_OVERRIDE = 1 << 1
 
 
 @pytest.mark.vllm
 @pytest.mark.timeout(500)
-def test_rehearsal_config_from_serve_to_stop(node: Node) -> None:
+def test_a_hardened_rehearsal_from_serve_to_a_stop_that_drains(node: Node) -> None:
     from openai import OpenAI
 
     node.env["DSV4_REHEARSAL_HOME"] = str(real_home())
     node.env["PATH"] = f"{node.env['PATH']}:/usr/bin"
     name, port = f"vllm-{free_port()}", free_port()
     node.names.append(name)
+    kept = node.folder / "kept"
+    kept.mkdir()
+    (kept / "note").write_text("below a place in memory")
     memory = set(Path("/dev/shm").iterdir())
-    words = ("serve", CONFIG, "--set", f"name={name}", "--set", f"server.port={port}")
-
-    served = node.dsv4(*words, timeout_s=400)
+    sets = {
+        "name": name,
+        "server.port": port,
+        "container.hardened": "true",
+        "container.mounts": json.dumps([{"source": str(kept), "target": "/root/.cache/kept", "read_only": True}]),
+        # Longer than the stream takes on any machine.
+        "engine.shutdown_timeout": 240,
+    }
+    served = node.dsv4("serve", CONFIG, *(w for pair in sets.items() for w in ("--set", "=".join(map(str, pair)))),
+                       timeout_s=400)  # fmt: skip
 
     assert served.returncode == 0, served.stderr
     assert f"http://127.0.0.1:{port}/v1" in served.stdout
@@ -41,8 +56,23 @@ def test_rehearsal_config_from_serve_to_stop(node: Node) -> None:
     caches = node.folder / ".cache/dsv4/caches/dsv4-rehearsal-cpu-0.32.0-cpu"
     assert [path for path in (caches / "vllm").rglob("*") if path.is_file()]
 
-    stopped = node.dsv4("stop", name)
+    may = dict(re.findall(r"(NoNewPrivs|Cap\w+):\s+(\w+)", node.docker("exec", name, "cat", "/proc/1/status")))
+    assert may["NoNewPrivs"] == "1"
+    assert {int(may[kind], 16) for kind in ("CapEff", "CapPrm", "CapBnd")} == {DAC_OVERRIDE}
+    tried = "touch /usr/owned; touch /root/owned; touch /tmp/fine && cat /root/.cache/kept/note"
+    assert node.docker("exec", name, "sh", "-c", f"({tried}) 2>&1").splitlines() == [
+        "touch: cannot touch '/usr/owned': Read-only file system",
+        "touch: cannot touch '/root/owned': Read-only file system",
+        "below a place in memory",
+    ]
+
+    stream = Stream(port, MODEL)
+    assert stream.first.wait(60)
+    stopped = node.dsv4("stop", name, timeout_s=300)
+    stream.thread.join(60)
 
     assert stopped.returncode == 0, stopped.stderr
+    assert (stream.error, stream.finish, stream.done) == ("", "length", True), len(stream.pieces)
+    assert "draining in-flight requests count=1" in node.dsv4("logs", name, "--last").stdout
     assert node.state(name) == ""
     assert set(Path("/dev/shm").iterdir()) <= memory

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,48 +10,14 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.native_box import Box, boxes, real_home
+from tests.e2e.streaming import Stream
 
 pytestmark = [pytest.mark.timeout(420), pytest.mark.vllm]
-TOKENS = 1500
 
 
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
     yield from boxes(tmp_path, real_home())
-
-
-class Stream:
-    """A streamed completion of so many tokens, read in the background."""
-
-    def __init__(self, port: int) -> None:
-        self.pieces: list[str] = []
-        self.finish = ""
-        self.done = False
-        self.error = ""
-        body = {"model": "tiny", "prompt": "a", "max_tokens": TOKENS, "ignore_eos": True, "stream": True}
-        self._request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/v1/completions",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        self.first = threading.Event()
-        self.thread = threading.Thread(target=self._read)
-        self.thread.start()
-
-    def _read(self) -> None:
-        try:
-            with urllib.request.urlopen(self._request, timeout=120) as response:
-                for line in response:
-                    text = line.decode().strip().removeprefix("data: ")
-                    if text == "[DONE]":
-                        self.done = True
-                    elif text:
-                        choice = json.loads(text)["choices"][0]
-                        self.pieces.append(choice["text"])
-                        self.finish = choice["finish_reason"] or self.finish
-                        self.first.set()
-        except OSError as error:
-            self.error = str(error)
 
 
 def test_a_running_stream_finishes_during_a_stop(box: Box) -> None:
@@ -61,7 +26,7 @@ def test_a_running_stream_finishes_during_a_stop(box: Box) -> None:
     served = box.serve("--detach")
     assert served.returncode == 0, served.stderr
     box.wait_for("ready", 300)
-    stream = Stream(box.port)
+    stream = Stream(box.port, "tiny")
     assert stream.first.wait(60)
     stopping = box.start("stop", box.name)
     stopping.communicate(timeout=150)

@@ -7,7 +7,11 @@ from __future__ import annotations
 # Where vLLM and its libraries write outside of the mounts, besides /tmp: usage data (~/.config/vllm), library caches
 # (~/.cache), Triton's and the CUDA driver's folders, where their variables do not move them. Inductor and Triton load
 # code that they compiled, hence exec. https://docs.docker.com/engine/storage/tmpfs/
-_WRITTEN = ("/tmp", "/run", "/root/.cache", "/root/.config", "/root/.triton", "/root/.nv")  # noqa: S108 - in the container
+# The folders of TileLang (~/.tilelang) and Humming (~/.humming) too, without container.caches.
+_WRITTEN = (
+    *("/tmp", "/run"),  # noqa: S108 - in the container
+    *(f"/root/.{name}" for name in ("cache", "config", "triton", "nv", "tilelang", "humming")),
+)
 OPTIONS: tuple[str, ...] = (
     "--security-opt=no-new-privileges",
     "--cap-drop=ALL",
