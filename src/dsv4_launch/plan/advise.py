@@ -124,7 +124,8 @@ def _shown(
     shown = [pieces for pieces in advisory.log if all(piece in seen for piece in pieces)]
     if not shown:
         return None
-    here = advisory.concerns(release, gpu, arch)
+    # A generic one is about the machine: a rehearsal on the CPU can die of it too.
+    here = advisory.generic or advisory.concerns(release, gpu, arch)
     # What is only good to know explains no crash of an unknown or another release.
     if advisory.severity == "info" and not (here and (release or not advisory.versions)):
         return None

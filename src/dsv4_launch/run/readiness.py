@@ -35,7 +35,10 @@ _CAUSE = re.compile(
     r"(?:^|[\s\]])((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Interrupt): .+|.*error: (?:argument|unrecogni).+)"
 )
 # What says only that another process failed.
-_EMPTY_CAUSE = re.compile(r"Engine core initialization failed|See (?:root cause|stack trace) above|EngineDeadError")
+_EMPTY_CAUSE = re.compile(
+    r"Engine core initialization failed|WorkerProc initialization failed|See (?:root cause|stack trace) above"
+    r"|See stack trace (?:for|\(above\))|EngineDeadError"
+)
 
 
 @dataclass(frozen=True, slots=True)

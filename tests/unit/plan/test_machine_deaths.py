@@ -78,6 +78,16 @@ Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.
   what():  std::bad_alloc""",
         "D72",
     ),
+    "a worker that the kernel killed": (
+        "(EngineCore pid=271) ERROR [x.py:381] Worker proc VllmWorker-2 died unexpectedly (exit code: -9)"
+        ", shutting down executor.",
+        "D72",
+    ),
+    "a worker that crashed": (
+        "(EngineCore pid=271) ERROR [x.py:381] Worker proc VllmWorker-2 died unexpectedly (exit code: -11)"
+        ", shutting down executor.",
+        "D84",
+    ),
     "a limit of Slurm": ("slurmstepd: error: Detected 1 oom_kill event in StepId=93.0.", "D72"),
     "a Hub that counts": (
         "huggingface_hub.errors.HfHubHTTPError: Client error '429 Too Many Requests' for url 'https://huggingface.co/x'",
@@ -110,6 +120,7 @@ def test_what_the_machine_did_comes_first(case: str) -> None:
     lines = ["INFO 11-25 16:20:00 [api_server.py:1] vLLM API server version 0.20.0", *text.splitlines(), "", "bye"]
     found = [match.advisory.id for match in explain_log(lines, gpu="b200")]
     assert found[:1] == [advisory], found
+    assert all(match.known_here for match in explain_log(lines, gpu="cpu") if match.advisory.generic)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +130,7 @@ def test_what_the_machine_did_comes_first(case: str) -> None:
         'INFO:     127.0.0.1:47010 - "POST /v1/chat/completions HTTP/1.1" 429 Too Many Requests',
         'INFO:     127.0.0.1:47010 - "POST /v1/chat/completions HTTP/1.1" 401 Unauthorized',
         "WARNING 11-25 16:20:00 [parallel.py:593] Address already in use. Retrying with a new port.",
+        "(EngineCore pid=1) ERROR [x.py:315] Worker proc VllmWorker-0 died unexpectedly (exit code: 0), x",
         "node7:281:412 [3] NCCL INFO NET/IB : No device found.",
         'node7:281:412 [3] NCCL WARN Missing "iommu=pt" from kernel command line which can lead to system instability',
         "[   12.3] EXT4-fs (sda1): mounted filesystem with ordered data mode",

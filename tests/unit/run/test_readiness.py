@@ -144,6 +144,18 @@ def test_a_server_that_ends_is_told_with_cause_and_last_lines() -> None:
     assert len(shown) == SHOWN_LINES
 
 
+def test_what_only_points_elsewhere_is_no_cause() -> None:
+    lines = [
+        "(Worker pid=7) ERROR [multiproc_executor.py:9] ValueError: the cause",
+        "(EngineCore pid=6) Exception: WorkerProc initialization failed due to an exception in a background process. "
+        "See stack trace for root cause.",
+        "(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed",
+        "EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root",
+    ]
+    assert cause(lines) == "ValueError: the cause"
+    assert cause(lines[1:]) == ""
+
+
 def test_a_service_that_vanishes() -> None:
     with pytest.raises(ServerError, match="is gone"):
         wait(FakeDriver([service(), None]))
