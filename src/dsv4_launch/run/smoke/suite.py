@@ -15,6 +15,9 @@ from dsv4_launch.run.smoke.verdict import Status, outside, wrong
 
 _SAMPLE = "The keeper of the lighthouse notes the weather, the tide and the ships that pass. Note 17: " * 8
 
+# After so many checks in a row without any answer the server is given up: each further one would run into its deadline.
+GIVE_UP = 2
+
 _FIX = "The server's log may say more: `dsv4 logs`, `dsv4 diagnose`."
 _FIXES = {"key": "Bind the server to loopback, and let a proxy publish /v1 alone."}
 
@@ -119,10 +122,13 @@ def run_checks(
 ) -> tuple[Outcome, ...]:
     """Run the checks one after the other; ``told`` hears of each."""
     found = []
+    silent = 0
     for check in checks:
         started = now()
         if check.key in skips:
             verdict = outside(f"skipped: {skips[check.key]}")
+        elif silent >= GIVE_UP:
+            verdict = outside("not asked any more: the server has stopped answering")
         elif subject.context and subject.context < check.context:
             verdict = outside(f"it needs a context of {check.context} tokens, this server has {subject.context}")
         else:
@@ -131,6 +137,8 @@ def run_checks(
             except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
                 # What the server sent has a form that no check expects; the others still tell something.
                 verdict = wrong(f"the answer cannot be read: {type(error).__name__}: {error}"[:300])
+        if verdict.status != "not applicable":
+            silent = silent + 1 if verdict.silent else 0
         took = round(now() - started, 2)
         outcome = Outcome(check.key, check.title, verdict.status, verdict.why, verdict.advisory, took)
         told(outcome)

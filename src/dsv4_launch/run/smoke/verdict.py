@@ -27,11 +27,15 @@ _SHOWN = 120
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``why`` is the reason of a failure or of what was not judged; ``advisory`` the id of the known fault."""
+    """``why`` is the reason of a failure or of what was not judged; ``advisory`` the id of the known fault.
+
+    ``silent``: no answer came at all, neither in time nor an HTTP error.
+    """
 
     status: Status
     why: str = ""
     advisory: str = ""
+    silent: bool = False
 
 
 def right(why: str = "") -> Verdict:
@@ -153,13 +157,14 @@ def judge_many(answers: Sequence[Answer], words: Sequence[str], *, meaning: bool
     failed = [verdict for verdict in verdicts if verdict.status == "fail"]
     if failed:
         first = next((verdict for verdict in failed if verdict.advisory), failed[0])
-        return wrong(f"{len(failed)} of {len(answers)} are wrong; {first.why}", first.advisory)
+        silent = all(verdict.silent for verdict in failed)
+        return Verdict("fail", f"{len(failed)} of {len(answers)} are wrong; {first.why}", first.advisory, silent)
     return right("" if meaning else PROTOCOL)
 
 
 def _protocol(answer: Answer) -> Verdict | None:
     if answer.error:
-        return wrong(f"no answer: {answer.error}")
+        return Verdict("fail", f"no answer: {answer.error}", silent=answer.status == 0)
     if not answer.finish:
         return wrong("the answer breaks off: it does not say why it ended")
     if not (answer.completion_tokens or answer.text or answer.calls):

@@ -252,6 +252,20 @@ def test_an_answer_of_an_unknown_form_fails_one_check_only() -> None:
     assert [key for key, outcome in found.items() if outcome.status == "fail"] == ["json-schema"]
 
 
+def test_a_server_that_stops_answering_is_given_up() -> None:
+    late = Answer(status=0, error="Request timed out.")
+    found = outcomes(Fake(fails={"role": late}), **{"chat-stream": "known"})
+    assert [key for key, one in found.items() if one.status == "fail"] == ["chat", "thinking-off"]
+    assert {one.why for key, one in found.items() if key not in ("chat", "chat-stream", "thinking-off")} == {
+        "not asked any more: the server has stopped answering"
+    }
+    # An answer in between, or an HTTP error, and the others are asked.
+    once = outcomes(Fake(fails={'"reasoning_effort"': late, '"response_format"': late}))
+    assert once["concurrent"].status == "pass"
+    refused = outcomes(Fake(fails={"role": Answer(status=500, error="500: x")}))
+    assert refused["concurrent"].status == "fail"
+
+
 def test_metrics_are_summed_over_engines() -> None:
     text = (
         "# HELP vllm:num_requests_running x\n"
