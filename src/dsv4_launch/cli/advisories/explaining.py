@@ -148,7 +148,8 @@ def _checks() -> list[Explanation]:
 def _problems() -> list[Explanation]:
     return [
         Explanation(row["code"], "problem", row["title"], row["cause"], row["fix"])
-        for row in table("problems")["problem"]
+        for name in ("problems", "problems_run")
+        for row in table(name)["problem"]
     ]
 
 

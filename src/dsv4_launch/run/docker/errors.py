@@ -56,14 +56,37 @@ REFUSALS = (
     ),
     _refusal(
         "gpu-runtime",
-        r"unknown runtime specified (?P<runtime>\S+)|unknown or invalid runtime name:? (?P<name_>\S+)",
+        r"unknown runtime specified (?P<runtime>\S+)|unknown or invalid runtime name:? (?P<name_>\S+)"
+        r"|nvidia-container-runtime\S{0,9}: executable file not found",
         HostError,
         "The Docker engine has no runtime nvidia.",
         _TOOLKIT,
     ),
     _refusal(
+        "driver-mismatch",
+        r"driver/library version mismatch",
+        HostError,
+        "The NVIDIA driver was upgraded, and its old kernel module is still loaded.",
+        "Reboot, or unload and load the nvidia modules while nothing uses the GPUs.",
+    ),
+    _refusal(
+        "driver-too-old",
+        r"unsatisfied condition: ",
+        HostError,
+        "The image {image} demands a newer NVIDIA driver than this machine has.",
+        "Upgrade the driver, or take an image for an older CUDA: `dsv4 explain D46`.",
+    ),
+    _refusal(
+        "gpu-missing",
+        r"nvidia-container-cli: device error|unknown device: unknown",
+        HostError,
+        "The Docker engine does not find the GPUs that it was asked for.",
+        "Compare gpus with `nvidia-smi -L`.",
+    ),
+    _refusal(
         "gpu-driver",
-        r"could not select device driver|failed to discover GPU vendor|nvidia-container-cli|no such device.*nvidia",
+        r"could not select device driver|failed to discover GPU vendor|nvidia-container-cli|no such device.*nvidia"
+        r"|unresolvable CDI devices|failed to inject CDI devices",
         HostError,
         "The Docker engine cannot hand GPUs to a container.",
         _TOOLKIT,

@@ -94,8 +94,24 @@ def test_every_code_of_the_core_is_explained():
     assert {constraint.code for constraint in constraints()} <= set(explanations())
 
 
+LAUNCHING = (
+    "run/docker", "run/native", "run/smoke", "run/readiness.py", "run/lifecycle.py", "run/claim.py", "run/state.py",
+    "run/images.py", "run/api_key.py", "cli/drivers.py", "cli/service", "cli/serve",
+)  # fmt: skip
+
+
+def test_every_code_of_a_launch_and_of_what_runs_is_explained():
+    paths = [
+        p for part in LAUNCHING for p in ([SOURCES / part] if part.endswith(".py") else (SOURCES / part).glob("*"))
+    ]
+    text = "".join(path.read_text("utf-8") for path in paths if path.suffix == ".py")
+    printed = set(re.findall(r'(?:\bcode=|Problem\(\s*|_refusal\(\s*|_engine\()"([a-z0-9-]+)"', text))
+    assert printed >= {"absent", "gpu-driver", "server-late", "engine-down", "key-file"}
+    assert printed <= set(explanations()), printed - set(explanations())
+
+
 def test_no_code_has_two_meanings():
-    codes = [row["code"] for row in table("problems")["problem"]]
+    codes = [row["code"] for name in ("problems", "problems_run") for row in table(name)["problem"]]
     assert len(codes) == len(set(codes))
     assert not set(codes) & {constraint.code for constraint in constraints()}
 

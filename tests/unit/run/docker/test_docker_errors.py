@@ -44,6 +44,15 @@ def test_recorded_refusals(file: str, code: str, kind: type[Exception], fix: str
         ("failed to bind host port for 127.0.0.1:8000:172.17.0.2:8000/tcp: address already in use", "port-taken"),
         ("permission denied while trying to connect to the Docker daemon socket at unix:///x", "engine-denied"),
         ("write /var/lib/docker/x: no space left on device", "disk-full"),
+        (
+            "failed to create task: could not inject CDI devices: unresolvable CDI devices nvidia.com/gpu=all",
+            "gpu-driver",
+        ),
+        ('exec: "nvidia-container-runtime": executable file not found in $PATH', "gpu-runtime"),
+        ("nvidia-container-cli: initialization error: nvml error: driver/library version mismatch", "driver-mismatch"),
+        ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=13.0", "driver-too-old"),
+        ("nvidia-container-cli: device error: 9: unknown device: unknown", "gpu-missing"),
+        ("nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1", "gpu-driver"),
     ],
 )
 def test_what_other_engines_say(text: str, code: str) -> None:
