@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -168,6 +169,16 @@ def test_a_wrong_filter_is_a_wrong_command_line(capsys: pytest.CaptureFixture[st
 def test_a_log_that_cannot_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(capsys, str(tmp_path / "none.log"))[0] == 3
     assert run(capsys, str(tmp_path))[0] == 3
+
+
+def test_a_compressed_log_is_told_how_to_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    log = tmp_path / "server log.gz"
+    log.write_bytes(gzip.compress(b"No space left on device"))
+    code, out, err = run(capsys, str(log))
+    assert (code, out) == (3, "")
+    assert f"`zcat '{log}' | dsv4 diagnose -`" in err
+    log.write_bytes(b"")
+    assert run(capsys, str(log))[0] == 0
 
 
 HOSTILE = (

@@ -12,7 +12,7 @@ from dsv4_launch.cli import options, show
 from dsv4_launch.cli.advisories import advising
 from dsv4_launch.cli.service import statuses
 from dsv4_launch.errors import HostError, InputError, UsageError
-from dsv4_launch.values import listed
+from dsv4_launch.values import listed, shell_word
 
 if TYPE_CHECKING:
     from dsv4_launch.run.diagnose import Diagnosis, Explanation
@@ -22,6 +22,8 @@ _WHOLE_BYTES, _HEAD_BYTES, _TAIL_BYTES = 256_000_000, 64_000_000, 128_000_000
 _BLOCK = 1 << 20
 _SHOWN_CHARACTERS = 200
 _SHOWN_EXPLANATIONS = 3
+# How compressed files begin: rotated logs are often such.
+_UNPACKERS = {b"\x1f\x8b": "zcat", b"\xfd7zXZ": "xzcat", b"(\xb5/\xfd": "zstdcat", b"BZh": "bzcat"}
 
 
 def diagnose(subject: str, vllm: str | None, gpu: str | None, target: str | None, output: options.Output) -> int:
@@ -61,9 +63,21 @@ def _of_file(path: Path, vllm: str | None, gpu: str | None) -> Diagnosis:
 
     try:
         with path.open("rb") as file:
+            _check_plain(file, path)
             return explain(log_lines(file), version=vllm, gpu=gpu)
     except OSError as error:
         raise InputError(f"The log cannot be read: {error.strerror or error}.", where=str(path)) from None
+
+
+def _check_plain(file: IO[bytes], path: Path) -> None:
+    """Raises InputError for a compressed log: in it nothing would be found."""
+    if not file.seekable():
+        return
+    head = file.read(8)
+    file.seek(0)
+    if unpacker := next((tool for magic, tool in _UNPACKERS.items() if head.startswith(magic)), None):
+        fix = f"`{unpacker} {shell_word(str(path))} | dsv4 diagnose -`"
+        raise InputError("The log is compressed.", where=str(path), fix=fix)
 
 
 def _of_deployment(subject: str, vllm: str | None, gpu: str | None, target: str | None) -> tuple[Diagnosis, str]:
