@@ -13,11 +13,12 @@ import pytest
 from doubles import PLAN, FakeDriver, Told, service, world
 
 from dsv4_launch.catalog.read import table
+from dsv4_launch.cli import drivers
 from dsv4_launch.cli.advisories import diagnosing
 from dsv4_launch.cli.main import main
 from dsv4_launch.errors import HostError, ServerError
 from dsv4_launch.facts import KernelError
-from dsv4_launch.run import lifecycle
+from dsv4_launch.run import lifecycle, saved_logs
 from dsv4_launch.run.diagnose import Diagnosis, death_problems, diagnose, patch_text
 from dsv4_launch.run.lifecycle import serve
 from dsv4_launch.run.log_lines import LONGEST_LINE, LineSplitter
@@ -169,6 +170,17 @@ def test_a_wrong_filter_is_a_wrong_command_line(capsys: pytest.CaptureFixture[st
 def test_a_log_that_cannot_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(capsys, str(tmp_path / "none.log"))[0] == 3
     assert run(capsys, str(tmp_path))[0] == 3
+
+
+def test_the_saved_log_of_what_is_gone_is_explained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DSV4_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(drivers, "find", lambda *_: None)
+    assert run(capsys, "gone")[0] == 5
+    path = saved_logs.save("gone", ["x", "CUDA error: out of memory"], {"DSV4_STATE_DIR": str(tmp_path)})
+    code, out, err = run(capsys, "gone")
+    assert (code, "D69" in out, str(path) in err) == (0, True, True)
 
 
 def test_a_compressed_log_is_told_how_to_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

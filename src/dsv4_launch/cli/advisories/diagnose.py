@@ -34,7 +34,8 @@ def diagnose(
     """Explain why a server died: the known failures that its log shows, with cause, fix, and the change to the config.
 
     The most specific comes first. Of a deployment it also reads how it ended, and the kernel's Xid errors since its
-    start. Any log of any release will do; nothing in it is run or passed on to the terminal as it is.
+    start; of one that is gone, the log that `stop` or `apply` saved. Any log of any release will do; nothing in it is
+    run or passed on to the terminal as it is.
 
     Exit 0, also when nothing known is found. 3: the log cannot be read. 5: there is no such deployment.
 

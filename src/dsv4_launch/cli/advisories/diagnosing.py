@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,17 +91,30 @@ def _of_deployment(subject: str, vllm: str | None, gpu: str | None, target: str 
     except HostError as error:
         if error.problems[0].code != "absent":
             raise
-        raise HostError(
-            f"There is neither a log file nor a deployment {subject} here.",
-            where=subject,
-            fix="`dsv4 status` lists the deployments; a log can be given as a file, or as - on stdin.",
-            code="absent",
-        ) from None
+        return _of_saved(subject, vllm, gpu)
     seen = service.seen
     lines = service.driver.logs(seen.name, follow=False, tail=MAX_LINES)
     release, kind = str(seen.config.get("vllm") or "") or None, str(seen.config.get("gpu") or "") or None
     kernel = errors_since(seen.started or seen.created)
     return explain(lines, seen, version=vllm or release, gpu=gpu or kind, kernel=kernel), seen.name
+
+
+def _of_saved(subject: str, vllm: str | None, gpu: str | None) -> tuple[Diagnosis, str]:
+    """The log that was saved of a deployment which is gone."""
+    from dsv4_launch.run import saved_logs
+    from dsv4_launch.run.diagnose import diagnose as explain
+
+    name, _ = statuses.named(subject)
+    path = saved_logs.newest(name, os.environ)
+    if path is None:
+        raise HostError(
+            f"There is neither a log file nor a deployment {subject} here.",
+            where=subject,
+            fix="`dsv4 status` lists the deployments; a log can be given as a file, or as - on stdin.",
+            code="absent",
+        )
+    show.note(f"{name} is gone; its saved log: {path}")
+    return explain(saved_logs.lines_of(path), version=vllm, gpu=gpu), name
 
 
 def log_lines(file: IO[bytes]) -> Iterator[str]:
