@@ -9,7 +9,10 @@ import socket
 import subprocess
 import urllib.request
 
+from dsv4_launch.run.smoke.checks import CHECKS as SMOKE
 from e2e.conftest import STANDIN, Node, envelope, name_of, until, url_of
+
+CHECKS = [check.key for check in SMOKE]
 
 
 def completion(url: str, model: str, key: str = "") -> str:
@@ -66,6 +69,27 @@ def test_serve_to_ready_then_look_then_stop_and_nothing_is_left(node: Node) -> N
     assert node.dsv4("status", name).stdout.strip() == f"{name}: absent"
     assert node.dsv4("status", name, "--check").returncode == 10
     assert node.dsv4("stop", name).returncode == 0
+
+
+def test_a_server_in_the_hosts_network_is_found_where_it_listens(node: Node) -> None:
+    config = node.config(container={"network": "host"})
+    name, url = name_of(config), url_of(config)
+    served = node.dsv4("serve", config)
+    assert (served.returncode, f"{url}/v1" in served.stdout) == (0, True), served.stderr
+    assert node.dsv4("status", name, "--check").returncode == 0
+    smoke = node.dsv4("smoke", name, *(w for key in CHECKS if key != "chat-stream" for w in ("--skip", f"{key}=no")))
+    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
+    assert node.dsv4("stop", name).returncode == 0
+
+
+def test_a_public_endpoint_without_a_key_is_not_launched(node: Node) -> None:
+    config = node.config(server={"host": "0.0.0.0"})
+    name = name_of(config)
+    refused = node.dsv4("serve", config)
+    assert (refused.returncode, "asks for no key" in refused.stderr) == (5, True), refused.stderr
+    assert node.state(name) == ""
+    tried = node.dsv4("serve", config, "--dry-run", "--skip", "NET004=nobody else reaches this machine")
+    assert (tried.returncode, "nobody else reaches" in tried.stdout) == (0, True), tried.stdout + tried.stderr
 
 
 def test_detach_returns_at_once_and_status_tells_the_stage(node: Node) -> None:

@@ -77,9 +77,21 @@ def _config(text: str) -> Mapping[str, Any]:
 
 
 def _base_url(data: Mapping[str, Any]) -> str:
-    bindings = (data.get("HostConfig") or {}).get("PortBindings") or {}
-    for item in bindings.get(f"{CONTAINER_PORT}/tcp") or ():
-        host = item.get("HostIp") or ""
-        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{item.get('HostPort', '')}"
+    config = data.get("HostConfig") or {}
+    if config.get("NetworkMode") == "host":
+        words = [str(word) for word in (data.get("Config") or {}).get("Cmd") or ()]
+        return _url(_after(words, "--host"), _after(words, "--port"))
+    for item in (config.get("PortBindings") or {}).get(f"{CONTAINER_PORT}/tcp") or ():
+        return _url(item.get("HostIp") or "", item.get("HostPort", ""))
     return ""
+
+
+def _url(host: str, port: str) -> str:
+    """Where this machine reaches a server that listens on an address; "" without a port."""
+    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}" if port else ""
+
+
+def _after(words: list[str], option: str) -> str:
+    """The value of an option among the words of a command."""
+    return words[words.index(option) + 1] if option in words[:-1] else ""

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from dsv4_launch.cli.configs import load_config
+from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.run.claim import over
 from dsv4_launch.run.docker.seen import seen
 from dsv4_launch.run.docker.service import _id, _lines
 from dsv4_launch.run.readiness import ending
+from dsv4_launch.targets import render
 
 RECORDED = Path(__file__).parents[3] / "recorded" / "docker"
 
@@ -69,6 +72,18 @@ def test_where_a_client_of_this_machine_reaches_it(host: str, url: str) -> None:
     data = inspected("running")
     data["HostConfig"]["PortBindings"] = {"8000/tcp": [{"HostIp": host, "HostPort": "8000"}]}
     assert seen(data).base_url == url
+
+
+def test_a_server_in_the_hosts_network_listens_where_its_words_say() -> None:
+    plan = resolve(load_config("flash-b200", ["container.network=host", "server.host=0.0.0.0", "server.port=8123"]))
+    words = [*map(str, render(plan).command.argv)]
+    data = inspected("running")
+    data["HostConfig"] |= {"NetworkMode": "host", "PortBindings": {}}
+    data["Config"]["Cmd"] = words[words.index(plan.container.image) + 1 :]
+    assert seen(data).base_url == plan.base_url == "http://127.0.0.1:8123"
+    for cmd in (None, [], ["model", "--port"]):
+        data["Config"]["Cmd"] = cmd
+        assert seen(data).base_url == ""
 
 
 def test_lines_from_chunks() -> None:
