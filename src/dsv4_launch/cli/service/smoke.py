@@ -59,7 +59,7 @@ def smoke(
     through the official openai client: `pip install 'dsv4-launch[smoke]'`. Of a rehearsal, whose weights are random,
     only the protocol is judged.
 
-    Exit 0: nothing failed. 5: there is no such deployment, or it does not run. 6: the openai package is missing.
+    Exit 0: nothing failed. 3: the XML cannot be written. 5: no such deployment, or it is down. 6: no openai package.
     8: a check failed, or the server cannot be asked.
 
     Example: dsv4 smoke flash-b200 --junit smoke.xml
