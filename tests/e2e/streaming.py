@@ -1,43 +1,82 @@
-"""A client that streams a long completion while something else happens to its server."""
+"""Clients that stream completions without a pause while something else happens to their server."""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 import urllib.request
 
-TOKENS = 1500
+# Of unlike lengths, so that there is no moment in which none runs; a few seconds each.
+TOKENS = (400, 570)
 
 
 class Stream:
-    """A streamed completion of so many tokens, read in the background."""
+    """One streamed completion, as it was read."""
 
-    def __init__(self, port: int, model: str, tokens: int = TOKENS) -> None:
+    def __init__(self) -> None:
         self.pieces: list[str] = []
         self.finish = ""
         self.done = False
         self.error = ""
+
+    def read(self, port: int, model: str, tokens: int) -> None:
         body = {"model": model, "prompt": "a", "max_tokens": tokens, "ignore_eos": True, "stream": True}
-        self._request = urllib.request.Request(
+        request = urllib.request.Request(
             f"http://127.0.0.1:{port}/v1/completions",
             json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
-        self.first = threading.Event()
-        self.thread = threading.Thread(target=self._read)
-        self.thread.start()
-
-    def _read(self) -> None:
         try:
-            with urllib.request.urlopen(self._request, timeout=120) as response:
+            with urllib.request.urlopen(request, timeout=120) as response:
                 for line in response:
                     text = line.decode().strip().removeprefix("data: ")
                     if text == "[DONE]":
                         self.done = True
                     elif text:
-                        choice = json.loads(text)["choices"][0]
-                        self.pieces.append(choice["text"])
-                        self.finish = choice["finish_reason"] or self.finish
-                        self.first.set()
+                        self._take(json.loads(text))
         except OSError as error:
             self.error = str(error)
+
+    def _take(self, data: dict[str, object]) -> None:
+        match data:
+            case {"choices": [{"text": str(piece), "finish_reason": finish}, *_]}:
+                self.pieces.append(piece)
+                self.finish = str(finish or self.finish)
+            case _:
+                self.error = str(data)
+
+
+class Clients:
+    """Each streams one completion after the other, until one is refused."""
+
+    def __init__(self, port: int, model: str) -> None:
+        self.streams: list[Stream] = []
+        self._threads = [
+            threading.Thread(target=self._go_on, args=(port, model, tokens), daemon=True) for tokens in TOKENS
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _go_on(self, port: int, model: str, tokens: int) -> None:
+        stream = Stream()
+        while not stream.error:
+            stream = Stream()
+            self.streams.append(stream)
+            stream.read(port, model, tokens)
+
+    def flow(self, timeout_s: float = 120) -> None:
+        """Wait until a token of each has come."""
+        deadline_s = time.monotonic() + timeout_s
+        while sum(bool(stream.pieces) for stream in self.streams) < len(TOKENS):
+            assert time.monotonic() < deadline_s, [stream.error for stream in self.streams]
+            time.sleep(0.05)
+
+    def assert_none_was_cut_off(self, timeout_s: float = 120) -> None:
+        """Every completion that had begun came to its end; what came after was refused."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+        assert not [thread for thread in self._threads if thread.is_alive()]
+        begun = [stream for stream in self.streams if stream.pieces]
+        assert {(stream.error, stream.finish, stream.done) for stream in begun} == {("", "length", True)}
+        assert [stream.error for stream in self.streams if not stream.pieces]
