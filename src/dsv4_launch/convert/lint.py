@@ -15,9 +15,10 @@ from dsv4_launch.convert.finding import Finding, found_fault, place_of
 from dsv4_launch.convert.importer import Imported, import_launch
 from dsv4_launch.convert.launch import Launch
 from dsv4_launch.convert.lint_text import environment_findings, refused_findings, text_findings
+from dsv4_launch.convert.placement import placement
 from dsv4_launch.convert.settled import facts_of, keeps_caches, run_values, settings_of
 from dsv4_launch.convert.spoken import for_a_command
-from dsv4_launch.convert.words import Fault, Span
+from dsv4_launch.convert.words import Span
 from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import InputError
 from dsv4_launch.plan.advise import matching
@@ -100,7 +101,7 @@ def judge(launch: Launch, text: str, vllm: str | None = None, gpu: str | None = 
     found += _rules(values, facts, launch, imported)
     if imported.variant is not None:
         found += _known_model(settled, facts, launch, imported)
-    found += _gpu(imported, gpu)
+    found += [found_fault(fault) for fault in placement(launch, imported, gpu)]
     if imported.engine.release.custom:
         found = [_softened(finding) for finding in found]
     return Verdict(launch, imported, _sorted(found))
@@ -177,20 +178,3 @@ def _holding(
             place = place_of(path, launch, imported)
             severity: Severity = "warning" if unsure and advisory.severity == "error" else advisory.severity
             yield Finding(advisory.id, severity, why, spoken(advisory.fix), place, advisory=True)
-
-
-def _gpu(imported: Imported, gpu: str | None) -> Iterator[Finding]:
-    if gpu is None or imported.variant is None:
-        return
-    kind = gpus()[gpu]
-    if kind.unsupported:
-        yield found_fault(Fault("gpu-unsupported", 0, 0, f"{kind.title} cannot serve this model: {kind.unsupported}"))
-    parallel = imported.data.get("parallel", {})
-    ranks = parallel.get("tensor", 1) * parallel.get("data", 1) * parallel.get("pipeline", 1)
-    nodes = imported.data.get("engine", {}).get("nnodes", 1)
-    local = imported.data.get("engine", {}).get("data_parallel_size_local", 0)
-    one_node = nodes in (1, None) and not local
-    if one_node and kind.gpus_per_node and ranks > kind.gpus_per_node and kind.arch != "cpu":
-        span = imported.at.get("parallel.tensor", imported.at.get("parallel.data", (0, 0)))
-        said = f"the layout needs {ranks} GPUs; a node has {kind.gpus_per_node} {kind.title}"
-        yield found_fault(Fault("layout", *span, said))

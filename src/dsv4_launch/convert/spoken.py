@@ -32,8 +32,12 @@ _REST: Mapping[str, Mapping[str, str]] = {
     },
     "server.api_key_env": {"": "VLLM_API_KEY"},
     "container.caches: true": {"": "a mount for each cache, and the variable that names it"},
-    "container.ipc: host": {"docker": "--ipc=host", "": "ipc: host"},
-    "container.shm_size": {"docker": "--shm-size=", "": "shm_size: "},
+    "container.ipc: host": {"docker": "--ipc=host", "kubernetes": "hostIPC: true", "": "ipc: host"},
+    "container.shm_size": {
+        "docker": "--shm-size=",
+        "kubernetes": "an emptyDir of medium: Memory at /dev/shm of ",
+        "": "shm_size: ",
+    },
     "start.timeout_s": {"docker": "-e VLLM_ENGINE_READY_TIMEOUT_S=", "": "VLLM_ENGINE_READY_TIMEOUT_S="},
     "model.revision": {"": "--revision"},
 }
