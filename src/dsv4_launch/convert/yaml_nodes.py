@@ -140,4 +140,5 @@ def tables(node: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def is_true(node: Any, *path: str) -> bool:
+    """True where a path holds a word that YAML reads as true."""
     return text_of(node, *path).lower() in ("true", "yes", "on")

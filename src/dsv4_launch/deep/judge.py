@@ -275,12 +275,12 @@ def interesting(config: Any) -> dict[str, str]:
 
 
 def main() -> None:
+    """Answer a request on stdin: one line of JSON for each command line, as soon as vLLM has judged it."""
     request = json.loads(sys.stdin.read())
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever vLLM prints is not an answer
-    # No network, no telemetry, few words. What the caller set stays.
     os.environ.setdefault("VLLM_CACHE_ROOT", tempfile.mkdtemp(prefix="dsv4-judge-"))
-    for setting in ENVIRONMENT.split():
+    for setting in ENVIRONMENT.split():  # no network, no telemetry, few words; what the caller set stays
         os.environ.setdefault(*setting.split("=", 1))
     logging.disable(logging.CRITICAL)
     judge = Judge(request["gpu"], request["model"])

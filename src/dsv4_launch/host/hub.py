@@ -96,6 +96,7 @@ def _token_source(name: str | None, env: Mapping[str, str], home: Path) -> Liter
 
 
 def without_password(url: str | None) -> str | None:
+    """A URL without user and password; one without a scheme too."""
     if not url:
         return None
     scheme, separator, rest = url.partition("://")

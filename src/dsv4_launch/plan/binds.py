@@ -16,7 +16,7 @@ Where = Callable[[tuple[str | int, ...]], str]
 
 WEIGHTS_INSIDE = "/root/.cache/huggingface"
 CACHES_INSIDE = "/root/.cache/dsv4"
-_MODEL = "/model"
+MODEL_INSIDE = "/model"
 # The variable that vLLM reads its key from (vllm 0.20.0 envs.py, VLLM_API_KEY).
 KEY_VARIABLE = "VLLM_API_KEY"
 
@@ -41,7 +41,7 @@ def binds(config: LaunchConfig, gpu: Gpu, image: str, model: Word | None) -> tup
     if model is None:
         found.append(Bind(Ref("hf_home"), WEIGHTS_INSIDE, read_only=False, purpose="weights"))
     else:
-        found.append(Bind(model, _MODEL, read_only=True, purpose="model"))
+        found.append(Bind(model, MODEL_INSIDE, read_only=True, purpose="model"))
     if config.container.caches:
         folder = joined(Ref("dsv4_cache"), f"/caches/{cache_key(image)}-{gpu.key}")
         found.append(Bind(folder, CACHES_INSIDE, read_only=False, purpose="caches"))

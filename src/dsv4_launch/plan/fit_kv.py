@@ -29,6 +29,7 @@ class Group:
 
 
 def ceil_div(a: int, b: int) -> int:
+    """``a / b``, rounded up."""
     return -(-a // b)
 
 

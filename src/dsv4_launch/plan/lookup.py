@@ -31,6 +31,7 @@ class Known:
 
 
 def look_up(config: LaunchConfig, where: Where) -> tuple[Known | None, list[Problem]]:
+    """What the catalog knows of the GPU, checkpoint and release of a config; None, with why, where it lacks one."""
     problems: list[Problem] = []
     gpu = gpus().get(config.gpu)
     if gpu is None:
@@ -130,6 +131,7 @@ def _version(config: LaunchConfig, gpu: Gpu | None, where: Where) -> tuple[str, 
 
 
 def facts_of(config: LaunchConfig, known: Known) -> dict[str, str]:
+    """The facts that ``when`` of rules, constraints and advisories asks for (`WHEN_KEYS`), as text."""
     speculative = (config.engine.model_extra or {}).get("speculative_config")
     method = speculative.get("method", "") if isinstance(speculative, dict) else ""
     method = method or (config.engine.model_extra or {}).get("spec_method", "")

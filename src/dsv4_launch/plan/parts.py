@@ -7,18 +7,19 @@ from typing import Any
 from dsv4_launch.catalog.models import Variant
 from dsv4_launch.catalog.reference import deviations, source
 from dsv4_launch.config.model import LaunchConfig, Model
+from dsv4_launch.plan.binds import MODEL_INSIDE
 from dsv4_launch.plan.lookup import Known
 from dsv4_launch.plan.numbers import integer
 from dsv4_launch.plan.settings import Setting, Settings
 from dsv4_launch.plan.types import Notice, PlannedGpus, PlannedModel, Stack
 from dsv4_launch.values import Ref, Word, host_path, joined
 
-_MODEL_IN_CONTAINER = "/model"
 # What vLLM takes to end its processes once no request runs any more.
 _END_S = 30
 
 
 def repo_of(config: LaunchConfig, variant: Variant) -> str:
+    """The Hub repository that is served: the config's own, else the checkpoint's."""
     return config.model.repo or variant.repo if isinstance(config.model, Model) else variant.repo
 
 
@@ -30,11 +31,12 @@ def model_source(config: LaunchConfig, known: Known) -> Word | None:
 
 
 def model_of(config: LaunchConfig, known: Known) -> PlannedModel:
+    """The model as it is served: by its repository, or from a folder of the host."""
     variant, folder = known.variant, model_source(config, known)
     repo = "" if isinstance(config.model, Model) and config.model.path else repo_of(config, variant)
     served: Word = repo
     if folder is not None:
-        served = _MODEL_IN_CONTAINER if config.target.type == "docker" else folder
+        served = MODEL_INSIDE if config.target.type == "docker" else folder
     ours = folder is None and repo == variant.repo
     return PlannedModel(
         key=variant.key,
@@ -49,6 +51,7 @@ def model_of(config: LaunchConfig, known: Known) -> PlannedModel:
 
 
 def gpu_count(settled: Settings) -> int:
+    """How many GPUs the layout needs: tensor x data x pipeline."""
     count = 1
     for name in ("tensor", "data", "pipeline"):
         count *= int(settled[f"parallel.{name}"].value)
@@ -56,6 +59,7 @@ def gpu_count(settled: Settings) -> int:
 
 
 def gpus_of(known: Known, settled: Settings) -> PlannedGpus:
+    """The GPUs that are needed, and what of each vLLM takes."""
     gpu = known.gpu
     # 0.92 is vLLM's own default (vllm 0.20.0 config/cache.py:66).
     utilization = settled.get("engine.gpu_memory_utilization", Setting(0.92, "", "")).value
@@ -72,6 +76,7 @@ def gpus_of(known: Known, settled: Settings) -> PlannedGpus:
 
 
 def image_of(known: Known) -> str:
+    """The image of the release; of a build that is not known, the tag that vLLM would give it."""
     if known.gpu.rehearsal_image:
         return known.gpu.rehearsal_image.format(vllm=known.version)
     return known.release.image if known.exact else f"vllm/vllm-openai:v{known.version}"
@@ -86,12 +91,14 @@ def stack_of(config: LaunchConfig, known: Known) -> Stack:
 
 
 def executable_of(config: LaunchConfig, known: Known) -> Word:
+    """The vllm program of a native server."""
     if config.target.type == "native" and config.target.executable:
         return host_path(config.target.executable)
     return joined(Ref("rehearsal_home"), "/venv/bin/vllm") if known.gpu.arch == "cpu" else "vllm"
 
 
 def doubts_of(known: Known, where: str) -> tuple[Notice, ...]:
+    """A warning where the release is not one of the catalog's."""
     if known.exact:
         return ()
     why = f"its flags and rules are those of {known.release.version}, the nearest release in the catalog"
@@ -113,6 +120,7 @@ def log_of(config: LaunchConfig) -> dict[str, Any]:
 
 
 def deviations_of(config: LaunchConfig, model: PlannedModel, settled: Settings) -> tuple[Notice, ...]:
+    """Where a container differs from the documented page, and why: what holds of this config."""
     if config.target.type != "docker":
         return ()
     holds = {

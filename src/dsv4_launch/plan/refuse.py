@@ -15,6 +15,7 @@ Where = Callable[[tuple[str | int, ...]], str]
 
 
 def secrets(config: LaunchConfig, where: Where) -> list[Problem]:
+    """A problem for everything that looks like a secret itself, where a variable's name is wanted."""
     fix = "Export it under a variable's name, and write that name."
     problems = [
         Problem(
@@ -121,6 +122,7 @@ def keys(config: LaunchConfig, where: Where) -> list[Problem]:
 
 
 def layout(config: LaunchConfig, known: Known, settled: Settings, where: Where) -> list[Problem]:
+    """A problem where the GPUs listed, or those of a node, are too few for the layout."""
     if known.gpu.arch == "cpu":
         return []
     count = gpu_count(settled)
