@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dsv4_launch
 from dsv4_launch.errors import HostError, ToolError
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import state
@@ -47,7 +48,7 @@ def locate(command: Command, environ: Mapping[str, str], plan: Plan | None) -> s
 
 def _constraints(version: str) -> Path | None:
     """The shipped file of what an installation of the release needs: in the wheel, or beside src in a checkout."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(dsv4_launch.__file__).resolve().parent
     files = (folder / "constraints" / f"{version}.txt" for folder in (package, package.parents[1]))
     return next((file for file in files if file.is_file()), None)
 
