@@ -94,7 +94,8 @@ def _human(verdict: Verdict, text: str, name: str, places: Places) -> None:
     found = ", ".join(f"{n} {s}{'s' if n != 1 and s != 'info' else ''}" for s, n in counts.items() if n) or "nothing"
     show.say(f"{name}: vLLM {release.table}, {gpu}: {found} found")
     show.say("")
-    show.say("# repaired:")
+    one_command = verdict.launch.kind in ("docker", "native", "argv")
+    show.say("# repaired:" if one_command else "# repaired, as one command:")
     show.say(show.clean(repaired(verdict, text)))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dsv4_launch.cli.main import main
-from pasted import PAGE, SOUND
+from pasted import COMPOSE, PAGE, SOUND
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -26,6 +26,13 @@ def test_lint_says_where_and_prints_the_repaired_command(capsys, tmp_path: Path)
     assert "error[escaped-json]" in out
     assert "# repaired:\ndocker run" in out
     assert "notareal" not in out
+
+
+def test_lint_says_that_a_file_is_repaired_as_a_command(capsys, tmp_path: Path):
+    file = tmp_path / "compose.yaml"
+    file.write_text(COMPOSE)
+    _, out, _ = run(capsys, "lint", str(file))
+    assert "# repaired, as one command:\ndocker run" in out
 
 
 def test_lint_of_a_sound_command_is_0_and_json_has_places(capsys):
