@@ -134,6 +134,11 @@ def test_a_group_without_a_subcommand_says_what_the_program_does_without_a_comma
     assert "hint:" not in err
 
 
+def test_an_option_in_front_of_the_command_is_a_wrong_command_line_that_names_it(run: Run) -> None:
+    code, out, _ = run("--output", "json", "plan")
+    assert envelope(out, "plan", code)["exit_code"] == 2
+
+
 def test_the_version(run: Run) -> None:
     code, out, err = run("--version")
     assert (code, err) == (0, "")

@@ -159,4 +159,6 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _command(arguments: list[str]) -> str:
-    return next((argument for argument in arguments if not argument.startswith("-")), "")
+    before = ["", *arguments]
+    named = (a for a, option in zip(arguments, before, strict=False) if a[:1] != "-" and option != "--output")
+    return next(named, "")
