@@ -40,7 +40,7 @@ def ls(output: options.OutputOption = options.Output.human) -> int:
         return 0
     for one in found:
         show.say(_line(one))
-    show.note(f"{len(found)} caches in {show.clean(str(root))}")
+    show.note(f"{_many(len(found))} in {show.clean(str(root))}")
     return 0
 
 
@@ -77,7 +77,7 @@ def prune(
             show.note(_line(one))
         if not sys.stdin.isatty():
             raise UsageError("Nobody is here to be asked.", fix="Add --yes.")
-        if not typer.confirm(f"Remove {len(chosen)} caches?", err=True):
+        if not typer.confirm(f"Remove {_many(len(chosen))}?", err=True):
             chosen = []
     for one in chosen:
         remove(root, one)
@@ -85,8 +85,12 @@ def prune(
     if output is options.Output.json:
         show.envelope("cache", 0, {"root": str(root), "removed": chosen, "freed_bytes": freed})
     else:
-        show.say(f"{len(chosen)} caches removed, {size_text(freed)} free")
+        show.say(f"{_many(len(chosen))} removed, {size_text(freed)} free")
     return 0
+
+
+def _many(count: int) -> str:
+    return f"{count} cache{'' if count == 1 else 's'}"
 
 
 def _line(one: CacheFolder) -> str:

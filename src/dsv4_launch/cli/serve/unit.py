@@ -6,6 +6,7 @@ whether or not the deployment is there.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -51,6 +52,7 @@ def unit(
     """
     from dsv4_launch.cli import show
     from dsv4_launch.cli.configs import load_config
+    from dsv4_launch.errors import UsageError
     from dsv4_launch.plan.resolve import resolve
     from dsv4_launch.targets import systemd
 
@@ -64,6 +66,8 @@ def unit(
         environment_file=environment_file or f"/etc/dsv4/{plan.name}.env",
         search_path=_folders(str(plan.native.executable)) if plan.target == "native" else (),
     )
+    if any(not word.isprintable() for word in (*dataclasses.astuple(host)[:4], *host.search_path)):
+        raise UsageError("A line break or control character would end a line of the unit.", where="dsv4 unit")
     text, warned = systemd.unit(plan, host), systemd.warning(plan)
     if warned:
         show.note(f"warning: {warned}")

@@ -19,3 +19,11 @@ def test_paths_are_absolute_wherever_it_is_printed(
     monkeypatch.setattr("sys.argv", ["../dsv4"])
     assert main(["unit", "../x.yaml"]) == 0
     assert f"ExecStart={tmp_path}/dsv4 serve {tmp_path}/x.yaml --target native --attach\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--user", "--program", "--environment-file"])
+def test_no_line_is_smuggled_into_a_unit(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["unit", option, "x\nExecStartPre=/bin/evil"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "line break" in said.err
