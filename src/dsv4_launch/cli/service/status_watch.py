@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dsv4_launch.run.status import Status
 
 ROUND_S = 2.0
+# Of a core; the metrics of many engines take so long to read that rounds become longer.
+MOST_SHARE = 0.015
 # Looking for new deployments, drift and the endpoint costs more than reading metrics.
 JUDGE_EVERY = 5
 
@@ -38,6 +40,11 @@ def watch(argument: str | None, target: str | None, output: options.Output, *, c
         else:
             _plain(rounds)
     return 0
+
+
+def pause_s(spent_s: float) -> float:
+    """Seconds until the next round, after one that took so much of the processor."""
+    return max(ROUND_S, spent_s / MOST_SHARE)
 
 
 class _Rounds:
@@ -86,12 +93,13 @@ def _plain(rounds: _Rounds) -> None:
     from dsv4_launch.run.status_now import in_one_line
 
     while True:
+        begun_s = time.process_time()
         for one in rounds.next():
             moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             what = in_one_line(one.serving) if one.state == "ready" else one.why or one.stage
             show.say(show.clean(f"{moment}  {one.name}: {one.state}  {what}"))
         sys.stdout.flush()
-        time.sleep(ROUND_S)
+        time.sleep(pause_s(time.process_time() - begun_s))
 
 
 def _live(rounds: _Rounds) -> None:
@@ -99,8 +107,9 @@ def _live(rounds: _Rounds) -> None:
 
     with Live(console=show.console(), auto_refresh=False, transient=False) as live:
         while True:
+            begun_s = time.process_time()
             live.update(_drawn(rounds.next()), refresh=True)
-            time.sleep(ROUND_S)
+            time.sleep(pause_s(time.process_time() - begun_s))
 
 
 def _drawn(found: list[Status]) -> RenderableType:
