@@ -14,6 +14,7 @@ run. Needs the environment that ./scripts/test or ./scripts/quickstart makes.
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import os
 import re
@@ -115,10 +116,12 @@ def cold_lint(pairs: int) -> tuple[str, ...]:
 def in_one_process() -> list[tuple[str, ...]]:
     """Command lines judged in one warm process, and a flag table read from disk; CPU of this process."""
     from dsv4_launch.catalog import flags
+    from dsv4_launch.cli.main import COLLECT_AFTER
     from dsv4_launch.convert.lint import lint_argv
     from dsv4_launch.plan.argv import parse
     from dsv4_launch.plan.argv_checks import check
 
+    gc.set_threshold(COLLECT_AFTER)  # as the program does
     releases = ("0.20.0", "0.25.1", "0.28.0", "0.33.0")
     lines = [[*ARGV, "--max-num-seqs", str(n + 1), "--port", str(20_000 + n)] for n in range(MANY)]
 

@@ -38,10 +38,9 @@ def _made(cls: type[_T]) -> type[_T]:
     shown = [field.name for field in fields if field.repr]
 
     def init(self: Any, *args: Any, **named: Any) -> None:
-        if named or not least <= len(args) <= len(defaults):
-            args = _completed(made.__name__, fields, args, named)
-        elif len(args) < len(defaults):
-            args += defaults[len(args) :]
+        if named or len(args) != len(defaults):
+            plain = not named and least <= len(args) < len(defaults)
+            args = args + defaults[len(args) :] if plain else _completed(made.__name__, fields, args, named)
         for put, value in zip(setters, args):  # noqa: B905 - as many as there are fields, or it was refused
             put(self, value)
 

@@ -39,7 +39,7 @@ from dsv4_launch.errors import BUG_EXIT_CODE, Dsv4Error, Problem
 _READER_LEFT = 141
 # Objects between two rounds of the garbage collector. Nearly all that a short command makes lives until it ends, and
 # Python's own 700 (2000 from 3.13 on) would look through it a hundred times for nothing.
-_COLLECT_AFTER = 50_000
+COLLECT_AFTER = 50_000
 
 app = typer.Typer(
     name="dsv4",
@@ -93,7 +93,7 @@ def _root(
 
 def run() -> None:
     """Entry point: run the command line and exit with its code."""
-    gc.set_threshold(_COLLECT_AFTER)
+    gc.set_threshold(COLLECT_AFTER)
     code = main(sys.argv[1:])
     try:
         sys.stdout.flush()

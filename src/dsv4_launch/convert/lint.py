@@ -167,11 +167,12 @@ def _holding(
     # Of a command with unknown words nothing is said that one of them could change.
     unsure = imported.engine.open_ended
     spoken = partial(for_a_command, launch=launch, release=imported.engine.release.table)
-    for problem in broken(settled, facts, lambda path: ".".join(map(str, path))):
+    values = values_of(settled, facts)
+    for problem in broken(values, facts, lambda path: ".".join(map(str, path))):
         if not unsure or problem.where in imported.at:
             place = place_of(problem.where, launch, imported)
             yield Finding(problem.code, "error", spoken(problem.message), spoken(problem.fix), place)
-    for match in matching(settled, facts):
+    for match in matching(values, facts):
         path, advisory = ".".join(match.path), match.advisory
         if not unsure or path in imported.at:
             why = spoken(f"{advisory.title}. {advisory.cause}")

@@ -65,7 +65,7 @@ def settings_of(imported: Imported) -> dict[str, Setting]:
         found["gpus"] = tuple(named) if isinstance(named, list) else named
     if "server.host" not in found and "container" in imported.data:
         found["server.host"] = "127.0.0.1"  # nothing is published
-    return {path: Setting(value, "", "", explicit=True) for path, value in found.items()}
+    return {path: Setting(value, "", "", True) for path, value in found.items()}
 
 
 def run_values(launch: Launch, imported: Imported) -> dict[str, Any]:

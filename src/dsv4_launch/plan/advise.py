@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 
 from dsv4_launch.catalog.advisories import Advisory, Case, advisories, config_advisories
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.releases import nearest_release
 from dsv4_launch.catalog.rules import applies
 from dsv4_launch.dataclass import dataclass
-from dsv4_launch.plan.conditions import given_holds, values_of
-from dsv4_launch.plan.settings import Settings
+from dsv4_launch.plan.conditions import given_holds
 from dsv4_launch.plan.types import Notice
 
 Path = tuple[str | int, ...]
@@ -42,9 +42,8 @@ class Match:
     known_here: bool = True
 
 
-def matching(settled: Settings, facts: Mapping[str, str]) -> tuple[Match, ...]:
-    """The advisories that the settled values of a config show before a launch, worst first."""
-    values = values_of(settled, facts)
+def matching(values: Mapping[str, Any], facts: Mapping[str, str]) -> tuple[Match, ...]:
+    """The advisories that the values of a config (`dsv4_launch.plan.conditions.values_of`) show, worst first."""
     found: list[Match] = []
     for advisory, cases in _possible(frozenset(facts.items())):
         case = next((c for c in cases if given_holds(c.given, values)), None)
@@ -79,7 +78,7 @@ def _path(given: Mapping[str, object], when: Mapping[str, object]) -> tuple[str,
     return next((path for fact, path in facts.items() if fact in when), ("vllm",))
 
 
-def advice(settled: Settings, facts: Mapping[str, str], where: Callable[[Path], str]) -> tuple[Notice, ...]:
+def advice(values: Mapping[str, Any], facts: Mapping[str, str], where: Callable[[Path], str]) -> tuple[Notice, ...]:
     """A warning for every advisory that holds and that an operator should hear of before a launch."""
     return tuple(
         Notice(
@@ -89,7 +88,7 @@ def advice(settled: Settings, facts: Mapping[str, str], where: Callable[[Path], 
             where(match.path),
             match.advisory.id,
         )
-        for match in matching(settled, facts)
+        for match in matching(values, facts)
         if match.advisory.severity != "info"
     )
 

@@ -85,8 +85,9 @@ def parse(words: Sequence[str], table: FlagTable, read: Callable[[str], str] | N
     except Unfinished as error:
         name = words[error.at]
         return Parsed(None, refusals=(Refusal("value-missing", f"{name} has no value.", name, (shift[error.at],)),))
-    located = [Piece(p.text, tuple(shift[n] for n in p.at)) for p in found]
-    return _Reader(table, located).read(twice)
+    if shift != list(range(len(words))):
+        found = [Piece(p.text, tuple(shift[n] for n in p.at)) for p in found]
+    return _Reader(table, found).read(twice)
 
 
 def _has_config(words: Sequence[str]) -> bool:

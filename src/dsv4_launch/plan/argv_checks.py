@@ -26,16 +26,16 @@ def check(parsed: Parsed, table: FlagTable, gpus: int = GPUS_OF_A_NODE) -> tuple
     if any(refusal.code != "field-refused" for refusal in parsed.refusals):
         return ()
     values = values_of(parsed, table, gpus)
-    found = [_refusal(row, values, parsed.given) for row in serve_checks(table.version) if _broken(row, values)]
+    # What is not there breaks only `present`: that is so of most, and asked first.
+    asked = (row for row in serve_checks(table.version) if row.name in values or "present" in row.must)
+    found = [_refusal(row, values, parsed.given) for row in asked if _broken(row, values)]
     return (*found, *_unknown_names(values, table, parsed.given))
 
 
 def _broken(row: ServeCheck, values: Mapping[str, Any]) -> bool:
-    value = values.get(row.name)
-    if value is None and "present" not in row.must:
-        return False  # what is not there breaks nothing else; that is so of most
     if not given_holds(row.given, values):
         return False
+    value = values.get(row.name)
     for kind, wanted in row.must.items():
         own = _OWN_KINDS.get(kind)
         if own is not None:

@@ -48,7 +48,7 @@ def values_of(settled: Settings, facts: Mapping[str, str]) -> dict[str, Any]:
 
 def _flatten(values: dict[str, Any], name: str, value: Any) -> None:
     values[name] = value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, item in value.items():
             _flatten(values, f"{name}.{key}", item)
 

@@ -8,16 +8,14 @@ from typing import Any
 
 from dsv4_launch.catalog.rules import Constraint, applies, constraints
 from dsv4_launch.errors import Problem
-from dsv4_launch.plan.conditions import given_holds, must_holds, values_of
-from dsv4_launch.plan.settings import Settings
+from dsv4_launch.plan.conditions import given_holds, must_holds
 from dsv4_launch.values import listed
 
 Path = tuple[str | int, ...]
 
 
-def broken(settled: Settings, facts: Mapping[str, str], where: Callable[[Path], str]) -> list[Problem]:
-    """One problem for every constraint that the settled values break."""
-    values = values_of(settled, facts)
+def broken(values: Mapping[str, Any], facts: Mapping[str, str], where: Callable[[Path], str]) -> list[Problem]:
+    """One problem for every constraint that values break; they are those of `dsv4_launch.plan.conditions.values_of`."""
     return [
         _problem(constraint, values, where)
         for constraint in _possible(frozenset(facts.items()))

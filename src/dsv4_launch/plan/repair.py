@@ -13,6 +13,7 @@ from dsv4_launch.config.yaml_text import Path, parse
 from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import Dsv4Error
 from dsv4_launch.plan.advise import matching
+from dsv4_launch.plan.conditions import values_of
 from dsv4_launch.plan.lookup import facts_of, look_up
 from dsv4_launch.plan.parts import repo_of
 from dsv4_launch.plan.resolve import examine_config
@@ -90,7 +91,7 @@ def _judge(text: str, file: str, *, errors_only: bool) -> _Verdict:
         facts = facts_of(loaded.config, known)
         explicit = written(loaded.config, loaded.origins.where)
         settled, _ = settle(explicit, facts, {"model.repo": repo_of(loaded.config, known.variant)})
-        for match in matching(settled, facts):
+        for match in matching(values_of(settled, facts), facts):
             advisory = match.advisory
             held.add(advisory.id)
             wanted = advisory.severity == "error" or (advisory.severity == "warning" and not errors_only)

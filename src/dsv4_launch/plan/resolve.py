@@ -11,6 +11,7 @@ from dsv4_launch.errors import ImpossibleError, InputError, Problem
 from dsv4_launch.plan.advise import advice
 from dsv4_launch.plan.arguments import arguments
 from dsv4_launch.plan.binds import KEY_VARIABLE, binds, environment
+from dsv4_launch.plan.conditions import values_of
 from dsv4_launch.plan.constrain import broken
 from dsv4_launch.plan.lookup import facts_of, look_up
 from dsv4_launch.plan.parts import (
@@ -88,7 +89,8 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
     table = flag_table(known.release.version)
     found, refused = arguments(settled, table, where)
     unknown, doubted = unread(config, known, table, where)
-    problems += refused + unknown + broken(settled, facts, where) + layout(config, known, settled, where)
+    values = values_of(settled, facts)
+    problems += refused + unknown + broken(values, facts, where) + layout(config, known, settled, where)
     if problems:
         return None, problems
     model = model_of(config, known)
@@ -132,7 +134,7 @@ def examine_config(loaded: Loaded) -> tuple[Plan | None, list[Problem]]:
             *notices,
             *doubts_of(known, where(("vllm",))),
             *doubted,
-            *advice(settled, facts, where),
+            *advice(values, facts, where),
             *deviations_of(config, model, settled),
         ),
         api_key_file=host_path(config.server.api_key_file or ""),

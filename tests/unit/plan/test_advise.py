@@ -9,6 +9,7 @@ from dsv4_launch.cli.configs import builtins, load_config
 from dsv4_launch.config.load import Loaded, load
 from dsv4_launch.errors import InputError
 from dsv4_launch.plan.advise import explain_log, matching
+from dsv4_launch.plan.conditions import values_of
 from dsv4_launch.plan.lookup import facts_of, look_up
 from dsv4_launch.plan.parts import repo_of
 from dsv4_launch.plan.repair import repair
@@ -37,7 +38,7 @@ def ids(loaded: Loaded) -> list[str]:
     facts = facts_of(loaded.config, known)
     explicit = written(loaded.config, loaded.origins.where)
     settled, _ = settle(explicit, facts, {"model.repo": repo_of(loaded.config, known.variant)})
-    return [match.advisory.id for match in matching(settled, facts)]
+    return [match.advisory.id for match in matching(values_of(settled, facts), facts)]
 
 
 def shown(*overrides: str) -> list[str]:
