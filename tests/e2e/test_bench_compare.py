@@ -13,7 +13,7 @@ from tests.unit.bench.test_tool_files import guidellm
 from dsv4_launch.cli.main import main
 from e2e.bench_box import QUICK, Bench
 
-SMALL = ("--input-len", "16", "--output-len", "4", "--requests-per-concurrency", "4", "--warmup", "0")
+SMALL = ("--input-len", "16", "--output-len", "4", "--requests-per-concurrency", "2", "--warmup", "0")
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -22,7 +22,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Runs of a quick server, of one that is far slower and of another release, and of one asked something else."""
     bench = Bench(tmp_path_factory.mktemp("compare"))
     old = bench.server("--ttft-ms", "20", "--itl-ms", "5", "--version", "0.31.0")
-    new = bench.server("--ttft-ms", "900", "--itl-ms", "5", "--version", "0.32.0", "--fail-every", "4")
+    new = bench.server("--ttft-ms", "600", "--itl-ms", "5", "--version", "0.32.0", "--fail-every", "4")
     for name, server, words in (
         ("old", old, ("--repeats", "2")),
         ("new", new, ("--repeats", "2", "--stop-errors", "0", "--concurrency", "2,4")),
@@ -68,7 +68,7 @@ def test_deltas_are_those_of_the_raw_results(runs: Path, compare: Run) -> None:
         assert [delta["before"], delta["after"]] == pytest.approx(means)
         assert delta["percent"] == pytest.approx(100 * (means[1] - means[0]) / means[0])
         assert delta["interval"]["low"] <= means[1] - means[0] <= delta["interval"]["high"]
-    assert deltas["ttft_p50", 2]["before"] < 900 <= deltas["ttft_p50", 2]["after"]
+    assert deltas["ttft_p50", 2]["before"] < 600 <= deltas["ttft_p50", 2]["after"]
     assert deltas["error_rate", 2]["after"] == pytest.approx(0.25)
     assert any("Only old has concurrency 3" in note for note in data["notes"])
     assert any("Only new has concurrency 4" in note for note in data["notes"])

@@ -91,7 +91,7 @@ def notes_of(series: Sequence[Series]) -> list[str]:
         (errors, "lost some requests (squares)"),
         (limited, "limited by the load generator, not by the server (triangles): that is what the client can do"),
     )
-    return [f"Of {len(samples)} points {count} {what}." for count, what in told if count]
+    return [f"{count} of {len(samples)} points: {what}." for count, what in told if count]
 
 
 def write(
