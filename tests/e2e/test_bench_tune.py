@@ -87,7 +87,7 @@ def test_the_best_configuration_is_found_and_written(config: Path, tmp_path: Pat
 
 def test_an_interrupted_tuning_stops_its_server_and_goes_on(config: Path, tmp_path: Path) -> None:
     vary = ("--vary", "max_num_seqs=1,8")
-    long = ("--input-len", "16", "--output-len", "100", "--requests-per-concurrency", "10", "--rest", "0")
+    long = ("--input-len", "16", "--output-len", "100", "--requests-per-concurrency", "2", "--rest", "0")
     process = start(tmp_path, str(config), "--dir", "out", "--concurrency", "4", *long, *vary)
     until(lambda: (tmp_path / "out/t01/run.json").exists(), "the first configuration is measured", 120)
     process.send_signal(signal.SIGINT)
