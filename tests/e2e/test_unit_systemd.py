@@ -14,7 +14,7 @@ from e2e.conftest import Node, name_of, until
 from e2e.native_box import Box, boxes, make_home
 from e2e.user_systemd import Manager, can_run, managers
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.skipif(bool(can_run()), reason=can_run())]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.skipif(bool(can_run()), reason=can_run())]
 
 
 @pytest.fixture(scope="module")
@@ -55,27 +55,27 @@ def test_native(box: Box, manager: Manager) -> None:
 
     started = manager.systemctl("start", unit)
     assert started.returncode == 0, started.stderr
-    box.wait_for("ready", 60)
-    until(well, "ready and watched", 60)
+    box.wait_for("ready", 120)
+    until(well, "ready and watched", 120)
 
     first = server()
     os.kill(first, signal.SIGKILL)
-    until(lambda: box.folder_of_service.exists() and server() not in (0, first) and well(), "the server is back", 60)
+    until(lambda: box.folder_of_service.exists() and server() not in (0, first) and well(), "the server is back", 120)
 
     killed, kept = watch(), server()
     os.kill(killed, signal.SIGKILL)
-    until(lambda: watch() not in (0, killed) and well(), "the watch is back", 60)
+    until(lambda: watch() not in (0, killed) and well(), "the watch is back", 120)
     assert server() == kept, "the server went on meanwhile"
 
     box.write('watch: {backoff_s: 0.1}\nenv: {STANDIN_REPLY: "second"}')
     applied = box.dsv4("apply", str(box.config), "--yes", "--smoke", "short", timeout_s=120)
     assert applied.returncode == 0, applied.stderr
-    until(well, "what was applied is watched", 60)
+    until(well, "what was applied is watched", 120)
     assert manager.told(unit, "ActiveState") == "active"
     third = server()
     assert third != kept
     os.kill(third, signal.SIGKILL)
-    until(lambda: server() not in (0, third) and well(), "what was applied is started again", 60)
+    until(lambda: server() not in (0, third) and well(), "what was applied is started again", 120)
 
     stopped = manager.systemctl("stop", unit)
     assert stopped.returncode == 0, stopped.stderr
@@ -100,16 +100,16 @@ def test_docker(node: Node, manager: Manager) -> None:
 
     started = manager.systemctl("start", unit)
     assert started.returncode == 0, started.stderr
-    until(watched_by_the_unit, "ready and watched", 60)
+    until(watched_by_the_unit, "ready and watched", 120)
     before = node.docker("inspect", "-f", "{{.Id}}", name)
     config.write_text(config.read_text().replace("max_model_len: auto", "max_model_len: 4096"))
     applied = node.dsv4("apply", config, "--yes", "--smoke", "short")
     assert applied.returncode == 0, applied.stderr
-    until(watched_by_the_unit, "what was applied is watched", 60)
+    until(watched_by_the_unit, "what was applied is watched", 120)
     after = node.docker("inspect", "-f", "{{.Id}}", name)
     assert after != before
     node.docker("kill", name)
-    until(lambda: node.state(name) == "running" and watched_by_the_unit(), "what was applied is started again", 60)
+    until(lambda: node.state(name) == "running" and watched_by_the_unit(), "what was applied is started again", 120)
     assert node.docker("inspect", "-f", "{{.Id}}", name) == after
 
     stopped = manager.systemctl("stop", unit)
