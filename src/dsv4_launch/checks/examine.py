@@ -62,7 +62,7 @@ def examine(plan: Plan, facts: HostFacts, skips: Mapping[str, str] | None = None
     `skips` maps codes, or families ("GPU*"), to reasons: what such a check finds (or could not read) is recorded as
     ignored, and what requires it goes on. Errors: UsageError for a code that does not exist.
     """
-    ignored = _expand(skips or {})
+    ignored = expand_skips(skips or {})
     context = Context(placed(plan, facts), facts)
     results: dict[str, Result] = {}
     for one in _in_order(CHECKS):
@@ -106,8 +106,8 @@ def parse_skips(texts: Iterable[str]) -> dict[str, str]:
     return skips
 
 
-def _expand(skips: Mapping[str, str]) -> dict[str, str]:
-    """Reasons by code; a code's own reason wins over that of its family."""
+def expand_skips(skips: Mapping[str, str]) -> dict[str, str]:
+    """Reasons by code; a code's own reason wins over that of its family. Errors: UsageError for an unknown code."""
     expanded: dict[str, str] = {}
     for asked, reason in sorted(skips.items(), key=lambda item: not item[0].endswith("*")):
         family = asked.removesuffix("*")

@@ -21,7 +21,8 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Host:
     """What a unit needs of the machine that it is for: absolute paths, and the user that it runs as.
 
-    ``search_path`` holds further folders for PATH, such as that of a native vllm.
+    ``search_path`` holds further folders for PATH, such as that of a native vllm; ``skips`` the checks that its launch
+    lets not decide, as ``CODE=REASON``.
     """
 
     program: str
@@ -29,6 +30,7 @@ class Host:
     user: str
     environment_file: str
     search_path: tuple[str, ...] = ()
+    skips: tuple[str, ...] = ()
 
 
 def unit_name(plan: Plan) -> str:
@@ -41,7 +43,8 @@ def unit(plan: Plan, host: Host) -> str:
     name, docker = unit_name(plan), plan.target == "docker"
     gpus = ["nvidia-fabricmanager.service", "nvidia-persistenced.service"] if plan.gpus.count else []
     wanted = ["network-online.target", *gpus]
-    serve = _words(host.program, "serve", host.config, "--target", plan.target)
+    skips = [word for skip in host.skips for word in ("--skip", skip)]
+    serve = _words(host.program, "serve", host.config, "--target", plan.target, *skips)
     stop = _words(host.program, "stop", plan.name)
     secrets = _secrets(plan)
     lines = [

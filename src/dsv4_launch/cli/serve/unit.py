@@ -40,6 +40,7 @@ def unit(
             show_default=False,
         ),
     ] = None,
+    skip: options.Skips = None,
     output: options.OutputOption = options.Output.human,
 ) -> int:
     """Print a systemd unit that launches and watches a deployment, and brings it back after a reboot.
@@ -50,12 +51,15 @@ def unit(
 
     Example: dsv4 unit /etc/dsv4/flash-b200.yaml > /etc/systemd/system/dsv4-flash-b200.service
     """
+    from dsv4_launch.checks.examine import expand_skips, parse_skips
     from dsv4_launch.cli import show
     from dsv4_launch.cli.configs import load_config
     from dsv4_launch.errors import UsageError
     from dsv4_launch.plan.resolve import resolve
     from dsv4_launch.targets import systemd
 
+    skips = parse_skips(skip or ())
+    expand_skips(skips)  # a code that is misspelt would be told after the next boot
     plan = resolve(load_config(config, None, target))
     named = config or "flash-b200"
     is_file = "/" in named or Path(named).suffix in (".yaml", ".yml")
@@ -65,8 +69,9 @@ def unit(
         user=user,
         environment_file=environment_file or f"/etc/dsv4/{plan.name}.env",
         search_path=_folders(str(plan.native.executable)) if plan.target == "native" else (),
+        skips=tuple(f"{code}={reason}" for code, reason in skips.items()),
     )
-    if any(not word.isprintable() for word in (*dataclasses.astuple(host)[:4], *host.search_path)):
+    if any(not word.isprintable() for word in (*dataclasses.astuple(host)[:4], *host.search_path, *host.skips)):
         raise UsageError("A line break or control character would end a line of the unit.", where="dsv4 unit")
     text, warned = systemd.unit(plan, host), systemd.warning(plan)
     if warned:
