@@ -8,7 +8,7 @@ of values, one positional model. What a release knows comes from its flag table;
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
 
@@ -137,6 +137,8 @@ class _Reader:
         self.given: dict[str, Given] = {}
         self.model: str | None = None
         self.refusals: list[Refusal] = []
+        # What no option is spelled like, by the word: a heap of the same words is looked up once.
+        self.beginnings: dict[str, list[tuple[Flag | None, str, str | None]]] = {}
         end = next((n for n, p in enumerate(found) if p.text == "--"), len(found))
         self.options = [self._option(p) if n < end else None for n, p in enumerate(found)]
 
@@ -172,18 +174,23 @@ class _Reader:
         return None, text, ", ".join(spelling for _, spelling, _ in matches) if matches else None
 
     def _abbreviated(self, text: str) -> list[tuple[Flag | None, str, str | None]]:
+        if text not in self.beginnings:
+            self.beginnings[text] = list(self._beginning_with(text))
+        return self.beginnings[text]
+
+    def _beginning_with(self, text: str) -> Iterator[tuple[Flag | None, str, str | None]]:
+        """The options that a word may be the beginning of, each with its explicit value."""
         name, equals, value = text.partition("=")
         explicit = value if equals else None
-        found: list[tuple[Flag | None, str, str | None]] = []
-        for spelling, flag in self.table.by_flag.items():
+        # By their spellings: an option itself is made only when it is asked for.
+        for spelling in self.table.by_flag:
             if text.startswith("--"):
                 if spelling.startswith(name):
-                    found.append((flag, spelling, explicit))
+                    yield self.table.by_flag[spelling], spelling, explicit
             elif spelling == text[:2]:
-                found.append((flag, spelling, text[2:]))
+                yield self.table.by_flag[spelling], spelling, text[2:]
             elif spelling.startswith(text):
-                found.append((flag, spelling, None))
-        return found
+                yield self.table.by_flag[spelling], spelling, None
 
     def _positional(self, n: int) -> int:
         piece = self.pieces[n]
