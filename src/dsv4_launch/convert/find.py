@@ -121,7 +121,8 @@ def _one(
     ahead = set_in_front(text, prefix_start, at)
     simple = _inner(text, prefix_start, prefix, at, known)
     if simple is None:
-        if prefix.count("`") % 2 == 1 and (tick := text.find("`", at)) >= 0:
+        # In single quotes it is a character of a value, not the mark of code in prose.
+        if re.sub(r"'[^'\n]*'", "", prefix).count("`") % 2 == 1 and (tick := text.find("`", at)) >= 0:
             end = tick
         simple = read_command(text, at, end, variables=known, array=array)
     simple = replace(simple, words=spread(simple.words, sets, at))

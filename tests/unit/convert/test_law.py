@@ -164,6 +164,9 @@ configs = st.fixed_dictionaries(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=configs, version=st.sampled_from(VERSIONS))
+@example(data={"name": "a", "model": "flash", "gpu": "b200", "parallel": {"tensor": 4}, "target": {"type": "native"},
+               "engine": {"kv_cache_dtype": "fp8", "download_dir": "`"}, "env": {"NCCL_A": "`"}},
+         version="0.20.0")  # fmt: skip
 @example(data={"name": "a", "model": "flash", "gpu": "b200", "engine": {"kv_cache_dtype": "fp8"}, "parallel": {},
                "target": {"type": "docker"}, "env": {"TRITON_CACHE_DIR": "/x", "VLLM_ENGINE_READY_TIMEOUT_S": "9"}},
          version="0.20.0")  # fmt: skip
