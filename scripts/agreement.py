@@ -36,7 +36,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
 from dsv4_launch.catalog.flags import flag_table, versions  # noqa: E402
-from dsv4_launch.plan.argv import parse  # noqa: E402
+from dsv4_launch.plan.argv.parser import parse  # noqa: E402
 from mutations import MODEL, mutations  # noqa: E402
 from snapshot_flags import install, python_source  # noqa: E402
 
@@ -253,7 +253,7 @@ def model_folder(folder: Path) -> Path:
 
 def ours(words: Sequence[str], version: str) -> tuple[list[str], list[str]]:
     """What depth 1 says of a command line: what the parser would refuse, and what vLLM would after it."""
-    from dsv4_launch.plan.argv_checks import check
+    from dsv4_launch.plan.argv.checks import check
 
     parsed = parse(words, flag_table(version))
     found = [*parsed.refusals, *check(parsed, flag_table(version))]

@@ -117,9 +117,9 @@ def in_one_process() -> list[tuple[str, ...]]:
     """Command lines judged in one warm process, and a flag table read from disk; CPU of this process."""
     from dsv4_launch.catalog import flags
     from dsv4_launch.cli.main import COLLECT_AFTER
-    from dsv4_launch.convert.lint import lint_argv
-    from dsv4_launch.plan.argv import parse
-    from dsv4_launch.plan.argv_checks import check
+    from dsv4_launch.convert.lint.judge import lint_argv
+    from dsv4_launch.plan.argv.checks import check
+    from dsv4_launch.plan.argv.parser import parse
 
     gc.set_threshold(COLLECT_AFTER)  # as the program does
     releases = ("0.20.0", "0.25.1", "0.28.0", "0.33.0")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from dsv4_launch.cli.configs import load_config
-from dsv4_launch.plan.fit import fit
+from dsv4_launch.plan.fit.planner import fit
 from dsv4_launch.plan.resolve import resolve
 from e2e.nvml_shim import build_shim
 

@@ -32,7 +32,7 @@ sys.path.insert(0, str(HERE.parent / "src"))
 
 from dsv4_launch.catalog.advisories import advisories  # noqa: E402
 from dsv4_launch.catalog.version import release_tuple  # noqa: E402
-from dsv4_launch.run.stages import patterns  # noqa: E402
+from dsv4_launch.run.start.stages import patterns  # noqa: E402
 
 OUT = HERE.parent / "tests/recorded/messages.json"
 # Which part of a library is read, and in which versions: what releases of the catalog pin or allow.

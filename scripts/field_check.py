@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dsv4_launch.catalog.gpus import gpus
-from dsv4_launch.convert.find import find_launches
-from dsv4_launch.convert.finding import Finding
-from dsv4_launch.convert.lint import judge
+from dsv4_launch.convert.lint.finding import Finding
+from dsv4_launch.convert.lint.judge import judge
+from dsv4_launch.convert.read.find import find_launches
 from dsv4_launch.errors import Dsv4Error
 from dsv4_launch.plan.advise import explain_log
 

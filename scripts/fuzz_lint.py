@@ -28,7 +28,7 @@ from pasted import COMPOSE, DOCKERFILE, KUBERNETES, PAGE, SOUND  # noqa: E402, I
 from dsv4_launch.cli.convert.converting import imported_text, problems_of  # noqa: E402
 from dsv4_launch.cli.convert.linting import lint_batch  # noqa: E402
 from dsv4_launch.cli.convert.repairing import repaired  # noqa: E402
-from dsv4_launch.convert.lint import lint  # noqa: E402
+from dsv4_launch.convert.lint.judge import lint  # noqa: E402
 from dsv4_launch.errors import InputError  # noqa: E402
 
 SLOWEST_S = 2.0

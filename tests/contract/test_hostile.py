@@ -21,8 +21,8 @@ from dsv4_launch.cli import drivers, show
 from dsv4_launch.cli.apply import histories
 from dsv4_launch.cli.main import main
 from dsv4_launch.errors import Problem
-from dsv4_launch.run import saved_logs
 from dsv4_launch.run.history.entries import Entry
+from dsv4_launch.run.logs import saved as saved_logs
 from dsv4_launch.run.progress import LiveProgress, Now, PlainProgress
 from dsv4_launch.run.service import Seen
 from dsv4_launch.run.smoke import suite

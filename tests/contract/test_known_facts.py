@@ -16,7 +16,7 @@ from dsv4_launch.catalog.version import within
 from dsv4_launch.cli.advisories.explaining import explanations
 from dsv4_launch.config.load import load
 from dsv4_launch.errors import Dsv4Error
-from dsv4_launch.plan.fit import fit
+from dsv4_launch.plan.fit.planner import fit
 from dsv4_launch.plan.resolve import examine_config, resolve
 
 SOURCE = re.compile(r"https://[^\s<>]+|vllm \d+\.\d+\.\d+ [\w/.]+\.py(:\d+| \([\w, ]+\))?|https://\S+ [\w/.]+:\d+")

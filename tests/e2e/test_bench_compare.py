@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.bench.test_tool_files import guidellm
+from tests.unit.bench.tools.test_files import guidellm
 
 from dsv4_launch.cli.main import main
 from e2e.bench_box import QUICK, Bench

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.bench.runs import raw, run, side
 
-from dsv4_launch.bench.charts import CHARTS
+from dsv4_launch.bench.draw.charts import CHARTS
 from dsv4_launch.cli.main import main
 from dsv4_launch.run.bench import store
 from e2e.browser import Page

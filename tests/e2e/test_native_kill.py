@@ -25,7 +25,7 @@ import os, sys
 from dsv4_launch.cli import main, drivers
 from dsv4_launch.cli.serve import commands as launching
 from dsv4_launch.cli.service import statuses
-from dsv4_launch.run import status
+from dsv4_launch.run.status import status
 from dsv4_launch.run.native import service as native_service
 from dsv4_launch.run.docker import service as docker_service
 name, group = sys.argv[1], int(sys.argv[2])

@@ -12,7 +12,7 @@ import pytest
 
 from dsv4_launch.cli.configs import load_config
 from dsv4_launch.cli.convert.repairing import repaired
-from dsv4_launch.convert.lint import lint
+from dsv4_launch.convert.lint.judge import lint
 from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.targets import render, shell
 from pasted import PAGE

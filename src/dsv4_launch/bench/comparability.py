@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dsv4_launch.bench.described import gpu_names
+from dsv4_launch.bench.draw.described import gpu_names
 from dsv4_launch.bench.results import Run
 
 

@@ -9,7 +9,7 @@ from dsv4_launch.catalog.flags import Flag, FlagTable, as_argv, check_value, fla
 from dsv4_launch.catalog.reference import argument_order
 from dsv4_launch.config.model import RENAMED
 from dsv4_launch.errors import Problem
-from dsv4_launch.plan.numbers import number
+from dsv4_launch.plan.argv.numbers import number
 from dsv4_launch.plan.settings import Setting, Settings
 from dsv4_launch.plan.types import Argument
 from dsv4_launch.values import nearest

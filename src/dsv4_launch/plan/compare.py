@@ -10,7 +10,7 @@ from dsv4_launch.catalog.flags import nearest_version, versions
 from dsv4_launch.catalog.migrations import Behaviour, behaviours
 from dsv4_launch.catalog.rules import applies
 from dsv4_launch.dataclass import dataclass
-from dsv4_launch.plan.numbers import integer
+from dsv4_launch.plan.argv.numbers import integer
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.values import Word, shell_word
 

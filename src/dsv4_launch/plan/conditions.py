@@ -12,7 +12,7 @@ from typing import Any
 
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.models import variants
-from dsv4_launch.plan.numbers import integer
+from dsv4_launch.plan.argv.numbers import integer
 from dsv4_launch.plan.settings import Settings
 
 KINDS = frozenset({"in", "not_in", "min", "max", "divides", "not_multiple_of", "has", "present", "absent"})

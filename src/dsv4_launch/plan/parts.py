@@ -7,9 +7,9 @@ from typing import Any
 from dsv4_launch.catalog.models import Variant
 from dsv4_launch.catalog.reference import deviations, source
 from dsv4_launch.config.model import LaunchConfig, Model
+from dsv4_launch.plan.argv.numbers import integer
 from dsv4_launch.plan.binds import MODEL_INSIDE
 from dsv4_launch.plan.lookup import Known
-from dsv4_launch.plan.numbers import integer
 from dsv4_launch.plan.settings import Setting, Settings
 from dsv4_launch.plan.types import Notice, PlannedGpus, PlannedModel, Stack
 from dsv4_launch.values import Ref, Word, host_path, joined

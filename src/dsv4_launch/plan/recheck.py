@@ -6,8 +6,8 @@ from dsv4_launch.catalog.flags import flag_table, versions
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.version import nearest_release
 from dsv4_launch.errors import Problem
-from dsv4_launch.plan.argv import parse
-from dsv4_launch.plan.argv_checks import check
+from dsv4_launch.plan.argv.checks import check
+from dsv4_launch.plan.argv.parser import parse
 from dsv4_launch.plan.types import Plan
 
 # A variable that lifts a limit: with it vLLM takes what the check refuses.

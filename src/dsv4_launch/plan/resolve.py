@@ -61,7 +61,7 @@ def resolve_to_fit(loaded: Loaded) -> Plan:
 
     Raises what `resolve` raises, and ImpossibleError when not even one request fits. A doubt is one of its warnings.
     """
-    from dsv4_launch.plan.fit import judge_memory
+    from dsv4_launch.plan.fit.planner import judge_memory
 
     plan = resolve(loaded)
     too_small, doubts = judge_memory(plan, loaded.origins.where(("engine", "max_model_len")))

@@ -8,8 +8,8 @@ from dsv4_launch.errors import HostError, Problem
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.endpoint import ask
 from dsv4_launch.run.progress import Progress
-from dsv4_launch.run.readiness import ending
 from dsv4_launch.run.service import Driver, Seen
+from dsv4_launch.run.start.readiness import ending
 from dsv4_launch.run.world import Outcome, World, api_key
 
 STOP_S = 30.0

@@ -13,8 +13,8 @@ from dsv4_launch.catalog.read import table
 from dsv4_launch.errors import Problem
 from dsv4_launch.facts import KernelError
 from dsv4_launch.plan.advise import Match, explain_log
-from dsv4_launch.run.readiness import KEPT_LINES, cause, ending
 from dsv4_launch.run.service import Seen
+from dsv4_launch.run.start.readiness import KEPT_LINES, cause, ending
 
 # A log of weeks is not read from its beginning: why a server died stands near its end.
 MAX_LINES = 50_000

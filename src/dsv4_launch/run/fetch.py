@@ -6,7 +6,7 @@ from dsv4_launch.checks.request import request_for
 from dsv4_launch.facts import HostFacts
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.progress import Progress
-from dsv4_launch.run.stage_times import StageTimes
+from dsv4_launch.run.start.stage_times import StageTimes
 from dsv4_launch.run.world import World
 
 

@@ -20,9 +20,9 @@ from dsv4_launch.run.fetch import fetch, missing
 from dsv4_launch.run.history.record import record, save_log
 from dsv4_launch.run.interrupts import deaf, hold
 from dsv4_launch.run.progress import Progress
-from dsv4_launch.run.readiness import Ready, wait_until_ready
 from dsv4_launch.run.service import Driver, digest_of
-from dsv4_launch.run.stage_times import StageTimes
+from dsv4_launch.run.start.readiness import Ready, wait_until_ready
+from dsv4_launch.run.start.stage_times import StageTimes
 from dsv4_launch.run.world import DryRun, Options, Outcome, World, api_key
 from dsv4_launch.targets import render
 from dsv4_launch.values import SHELL_FORMS, Rendered

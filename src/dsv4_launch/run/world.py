@@ -12,8 +12,8 @@ from dsv4_launch.facts import HostFacts, KernelError, Request
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.history.entries import History
 from dsv4_launch.run.service import Driver
-from dsv4_launch.run.stage_times import StageTime
-from dsv4_launch.run.starts import Starts
+from dsv4_launch.run.start.earlier import Starts
+from dsv4_launch.run.start.stage_times import StageTime
 from dsv4_launch.values import Places, Word
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dsv4_launch.bench.described import run_series
+from dsv4_launch.bench.draw.described import run_series
 from dsv4_launch.bench.point import point
 from dsv4_launch.bench.results import Client, Fingerprint, GpuPrint, Method, Planned, Run, Server, Side, Slo, Workload
 from dsv4_launch.bench.series import Series

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.bench.runs import LEVELS, raw, run, series
 
-from dsv4_launch.bench.chart_rows import rows
 from dsv4_launch.bench.comparability import differences, same_hardware
 from dsv4_launch.bench.compare import Delta, compare
+from dsv4_launch.bench.draw.rows import rows
 from dsv4_launch.bench.gates import parse_gate
 from dsv4_launch.bench.interval import t_quantile, welch
 from dsv4_launch.bench.metrics import METRICS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsv4_launch.catalog.flags import check_value, flag_table
-from dsv4_launch.plan.argv import parse
+from dsv4_launch.plan.argv.parser import parse
 
 
 def takes(version: str, *words: str) -> bool:

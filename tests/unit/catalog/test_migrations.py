@@ -10,7 +10,7 @@ from dsv4_launch.catalog.flags import flag_table, versions
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.migrations import BACK, CONVERSIONS, Migration, behaviours, migrations, same_word
 from dsv4_launch.catalog.rules import WHEN_KEYS
-from dsv4_launch.convert.places import has, name_at
+from dsv4_launch.convert.migrate.places import has, name_at
 from release_drift import Loss, losses
 
 LOSSES = losses()

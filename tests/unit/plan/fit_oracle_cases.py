@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dsv4_launch.catalog.memory import regime
-from dsv4_launch.plan.fit_kv import bytes_of_request, bytes_per_block, capacity, longest_request
-from dsv4_launch.plan.fit_memory import overhead, parameters_gib, usable_gib, weights_gib
-from dsv4_launch.plan.fit_types import GIB, Question
+from dsv4_launch.plan.fit.kv_cache import bytes_of_request, bytes_per_block, capacity, longest_request
+from dsv4_launch.plan.fit.memory import overhead, parameters_gib, usable_gib, weights_gib
+from dsv4_launch.plan.fit.types import GIB, Question
 
 V2_FROM = (0, 28)
 

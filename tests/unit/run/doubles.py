@@ -10,8 +10,8 @@ from dsv4_launch.errors import HostError
 from dsv4_launch.facts import HostFacts, Request
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.progress import Now
-from dsv4_launch.run.readiness import Clock
 from dsv4_launch.run.service import Seen
+from dsv4_launch.run.start.readiness import Clock
 from dsv4_launch.run.world import World
 from dsv4_launch.values import Command
 

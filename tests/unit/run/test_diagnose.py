@@ -18,11 +18,12 @@ from dsv4_launch.cli.advisories import diagnosing
 from dsv4_launch.cli.main import main
 from dsv4_launch.errors import HostError, ServerError
 from dsv4_launch.facts import KernelError
-from dsv4_launch.run import lifecycle, saved_logs
+from dsv4_launch.run import lifecycle
 from dsv4_launch.run.diagnose import Diagnosis, death_problems, diagnose, patch_text
 from dsv4_launch.run.lifecycle import serve
-from dsv4_launch.run.log_lines import LONGEST_LINE, LineSplitter
-from dsv4_launch.run.readiness import _shown, cause
+from dsv4_launch.run.logs import saved as saved_logs
+from dsv4_launch.run.logs.lines import LONGEST_LINE, LineSplitter
+from dsv4_launch.run.start.readiness import _shown, cause
 from dsv4_launch.run.world import Options
 from dsv4_launch.targets import render
 

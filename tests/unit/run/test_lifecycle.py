@@ -18,10 +18,10 @@ from dsv4_launch.run import claim, lifecycle
 from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.history.entries import Entry
 from dsv4_launch.run.lifecycle import dry_run, serve
-from dsv4_launch.run.readiness import Ready
 from dsv4_launch.run.service import digest_of
-from dsv4_launch.run.stage_times import StageTimes
-from dsv4_launch.run.starts import Starts
+from dsv4_launch.run.start.earlier import Starts
+from dsv4_launch.run.start.readiness import Ready
+from dsv4_launch.run.start.stage_times import StageTimes
 from dsv4_launch.run.world import Options
 from dsv4_launch.targets import render
 

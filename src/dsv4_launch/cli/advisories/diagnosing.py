@@ -101,8 +101,8 @@ def _of_deployment(subject: str, vllm: str | None, gpu: str | None, target: str 
 
 def _of_saved(subject: str, vllm: str | None, gpu: str | None) -> tuple[Diagnosis, str]:
     """The log that was saved of a deployment which is gone."""
-    from dsv4_launch.run import saved_logs
     from dsv4_launch.run.diagnose import diagnose as explain
+    from dsv4_launch.run.logs import saved as saved_logs
 
     name, _ = statuses.named(subject)
     path = saved_logs.newest(name, os.environ)

@@ -16,7 +16,7 @@ from dsv4_launch.errors import Dsv4Error, GateError, HostError, Interrupted, Usa
 if TYPE_CHECKING:
     from dsv4_launch.plan.compare import Comparison
     from dsv4_launch.plan.types import Plan
-    from dsv4_launch.run.change import Applied, Fallback
+    from dsv4_launch.run.apply.change import Applied, Fallback
     from dsv4_launch.run.service import Seen
     from dsv4_launch.run.world import Options, World
 
@@ -100,7 +100,7 @@ def _serve(
     """Nothing runs: a launch, and the test after it."""
     from dsv4_launch.checks.examine import blocking
     from dsv4_launch.cli.serve import serving
-    from dsv4_launch.run.change import Applied
+    from dsv4_launch.run.apply.change import Applied
     from dsv4_launch.run.lifecycle import dry_run, serve
     from dsv4_launch.targets import render
 
@@ -138,8 +138,8 @@ def _replace(
     ready_to_launch: Callable[[], None],
 ) -> tuple[Applied, Comparison | None]:
     from dsv4_launch.cli.serve import serving
-    from dsv4_launch.run import apply as applying
-    from dsv4_launch.run.change import Applied, Change
+    from dsv4_launch.run.apply import apply as applying
+    from dsv4_launch.run.apply.change import Applied, Change
     from dsv4_launch.run.claim import already
     from dsv4_launch.run.service import digest_of
     from dsv4_launch.targets import render
@@ -199,10 +199,10 @@ def _compared(seen: Seen, plan: Plan) -> Comparison | None:
 def _fallback(seen: Seen, wanted: str) -> Fallback | None:
     """What to go back to: what runs, if it answers; else the last healthy entry that is not the plan ``wanted``."""
     from dsv4_launch.plan.resolve import resolve
-    from dsv4_launch.run.change import Fallback
+    from dsv4_launch.run.apply.change import Fallback
     from dsv4_launch.run.endpoint import ask
     from dsv4_launch.run.history.entries import last_healthy
-    from dsv4_launch.run.status import loaded
+    from dsv4_launch.run.status.status import loaded
 
     try:
         if seen.base_url and ask(seen.base_url, ()).up:

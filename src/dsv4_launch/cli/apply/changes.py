@@ -21,7 +21,7 @@ def running_plan(seen: Seen) -> Plan:
     Raises HostError when it carries none, InputError when this version of dsv4 does not take it any more.
     """
     from dsv4_launch.plan.resolve import resolve
-    from dsv4_launch.run.status import loaded
+    from dsv4_launch.run.status.status import loaded
 
     where = f"{seen.target} {seen.name}"
     if seen.foreign:

@@ -17,7 +17,7 @@ def roll_back(name: str | None, number: int | None, target: str | None, wanted: 
     """Go back to an entry of the history. Raises HostError when there is none."""
     from dsv4_launch.cli.service.statuses import named
     from dsv4_launch.plan.resolve import resolve
-    from dsv4_launch.run.status import loaded
+    from dsv4_launch.run.status.status import loaded
 
     if name is not None and name.isdigit() and number is None and not _has_history(name):
         number, name = int(name), None

@@ -134,8 +134,8 @@ def _print(
 
 
 def _cells(delta: Delta) -> tuple[str, ...]:
+    from dsv4_launch.bench.draw.tables import number
     from dsv4_launch.bench.metrics import METRICS
-    from dsv4_launch.bench.tables import number
 
     unit = METRICS[delta.metric].unit
     change = "" if delta.percent is None else f"{delta.percent:+.1f} %"

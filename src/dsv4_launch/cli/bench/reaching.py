@@ -141,7 +141,7 @@ def _hub_variables(plan: Plan | None) -> dict[str, str]:
 def _deployment(name: str, target: str | None) -> tuple[Seen, Plan | None]:
     from dsv4_launch.errors import Dsv4Error
     from dsv4_launch.plan.resolve import resolve
-    from dsv4_launch.run.status import loaded
+    from dsv4_launch.run.status.status import loaded
 
     seen = statuses.find(name, target).seen
     where = f"{seen.target} {seen.name}"

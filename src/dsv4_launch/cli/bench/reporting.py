@@ -101,9 +101,9 @@ def write(
 
     Raises ToolError when charts are asked for and the extra is missing, HostError when the folder cannot be written.
     """
-    from dsv4_launch.bench import page, tables
-    from dsv4_launch.bench.chart_rows import rows as rows_of
-    from dsv4_launch.bench.charts import CHARTS, applies
+    from dsv4_launch.bench.draw import page, tables
+    from dsv4_launch.bench.draw.charts import CHARTS, applies
+    from dsv4_launch.bench.draw.rows import rows as rows_of
     from dsv4_launch.host.places import find_places
     from dsv4_launch.run.bench import drawing
 

@@ -136,8 +136,8 @@ def _as_varied(problem: Problem) -> Problem:
 
 def _judge(doc: Tune, candidate: Candidate) -> tuple[Candidate, Dsv4Error | None]:
     """A candidate with its GPUs and free memory, or skipped and the reason."""
-    from dsv4_launch.plan.fit import answer, misfit
-    from dsv4_launch.plan.fit_question import question
+    from dsv4_launch.plan.fit.planner import answer, misfit
+    from dsv4_launch.plan.fit.question import question
     from dsv4_launch.plan.resolve import resolve
 
     try:

@@ -121,7 +121,7 @@ def plan(
 
     resolved = resolve_to_fit(load_config(config, overrides, target))
     if output is options.Output.json:
-        from dsv4_launch.plan.fit import fit
+        from dsv4_launch.plan.fit.planner import fit
         from dsv4_launch.values import to_data
 
         show.envelope("plan", 0, {**to_data(resolved), "fit": fit(resolved)})

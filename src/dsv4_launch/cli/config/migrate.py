@@ -10,7 +10,7 @@ import typer
 from dsv4_launch.cli import options, show
 
 if TYPE_CHECKING:
-    from dsv4_launch.convert.migrate import Migrated
+    from dsv4_launch.convert.migrate.migration import Migrated
     from dsv4_launch.errors import Problem
 
 
@@ -46,7 +46,7 @@ def migrate(
     """
     from dsv4_launch.catalog.flags import versions
     from dsv4_launch.cli.configs import builtins, load_config, read
-    from dsv4_launch.convert import migrate as moving
+    from dsv4_launch.convert.migrate import migration as moving
     from dsv4_launch.errors import GateError, InputError, Problem, UsageError
     from dsv4_launch.run.pin import write
 

@@ -45,7 +45,7 @@ _NOTICES = {
 
 def _memory(plan: Plan) -> list[tuple[str, str]]:
     from dsv4_launch.cli.fit.tables import summary
-    from dsv4_launch.plan.fit import fit
+    from dsv4_launch.plan.fit.planner import fit
 
     found = fit(plan)
     return [] if found is None else summary(found)

@@ -93,7 +93,7 @@ def import_(
     Example: dsv4 import start.sh --gpu b200 -o mine.yaml
     """
     from dsv4_launch.cli.convert.converting import imported_text, problems_of, read_text
-    from dsv4_launch.convert.lint import known_gpu
+    from dsv4_launch.convert.lint.judge import known_gpu
     from dsv4_launch.errors import InputError
 
     known_gpu(gpu)

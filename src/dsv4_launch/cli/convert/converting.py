@@ -9,13 +9,13 @@ from typing import Any
 
 from dsv4_launch.cli import show
 from dsv4_launch.config.load import load
-from dsv4_launch.convert.config_text import config_text
-from dsv4_launch.convert.find import find_launches
-from dsv4_launch.convert.imported import Note
-from dsv4_launch.convert.importer import import_launch, labelled
-from dsv4_launch.convert.launch import Launch
-from dsv4_launch.convert.lint import MAX_BYTES
-from dsv4_launch.convert.secrets import secret_values, without_secrets
+from dsv4_launch.convert.imports.config_text import config_text
+from dsv4_launch.convert.imports.imported import Note
+from dsv4_launch.convert.imports.importer import import_launch, labelled
+from dsv4_launch.convert.lint.judge import MAX_BYTES
+from dsv4_launch.convert.read.find import find_launches
+from dsv4_launch.convert.read.launch import Launch
+from dsv4_launch.convert.read.secrets import secret_values, without_secrets
 from dsv4_launch.errors import Dsv4Error, InputError
 from dsv4_launch.plan.resolve import resolve, resolve_to_fit
 from dsv4_launch.targets import render, shell

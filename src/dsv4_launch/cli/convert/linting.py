@@ -13,10 +13,10 @@ from typing import Any
 from dsv4_launch.cli import show
 from dsv4_launch.cli.convert.converting import read_text
 from dsv4_launch.cli.convert.repairing import repaired
-from dsv4_launch.convert.finding import Finding
-from dsv4_launch.convert.lint import Verdict, lint, lint_argv
-from dsv4_launch.convert.secrets import secret_values, without_secrets
-from dsv4_launch.convert.words import Places
+from dsv4_launch.convert.lint.finding import Finding
+from dsv4_launch.convert.lint.judge import Verdict, lint, lint_argv
+from dsv4_launch.convert.read.secrets import secret_values, without_secrets
+from dsv4_launch.convert.read.words import Places
 from dsv4_launch.errors import Dsv4Error, InputError
 
 _MOST_SHOWN = 100

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from dsv4_launch.catalog.advisories import config_advisories
 from dsv4_launch.cli.quick import build_config_schema
 from dsv4_launch.config.load import Loaded, Origins, from_data, load
-from dsv4_launch.convert.command_text import command_text
-from dsv4_launch.convert.engine import read_engine
-from dsv4_launch.convert.importer import Imported
-from dsv4_launch.convert.lint import Verdict, lint
-from dsv4_launch.convert.mend import mend
-from dsv4_launch.convert.remedy import remedied
-from dsv4_launch.convert.secrets import secret_values, without_secrets
+from dsv4_launch.convert.imports.importer import Imported
+from dsv4_launch.convert.lint.command_text import command_text
+from dsv4_launch.convert.lint.judge import Verdict, lint
+from dsv4_launch.convert.lint.mend import mend
+from dsv4_launch.convert.lint.remedy import remedied
+from dsv4_launch.convert.read.engine import read_engine
+from dsv4_launch.convert.read.secrets import secret_values, without_secrets
 from dsv4_launch.errors import Dsv4Error, InputError
 from dsv4_launch.plan.resolve import examine_config
 from dsv4_launch.targets import render, shell
@@ -67,7 +67,7 @@ def _plan(data: Mapping[str, Any]) -> Plan | None:
         origins = Origins("text", {})
         plan, problems = examine_config(Loaded(from_data(frozen(data), origins), origins))
         if plan is None or problems:
-            from dsv4_launch.convert.config_text import config_text
+            from dsv4_launch.convert.imports.config_text import config_text
             from dsv4_launch.plan.repair import repair
 
             mended, _ = repair(config_text(data, (), "text"), "text", errors_only=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dsv4_launch.errors import InputError
-from dsv4_launch.plan.fit_memory import usable_gib
-from dsv4_launch.plan.fit_types import Question
+from dsv4_launch.plan.fit.memory import usable_gib
+from dsv4_launch.plan.fit.types import Question
 
 VERSION = 1
 _BY = (

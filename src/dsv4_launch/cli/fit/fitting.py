@@ -13,11 +13,11 @@ from dsv4_launch.cli.configs import load_config
 from dsv4_launch.cli.fit import calibration as fit_calibration
 from dsv4_launch.cli.fit import tables as fit_show
 from dsv4_launch.errors import ImpossibleError, InputError, UsageError
-from dsv4_launch.plan.fit import answer, misfit
-from dsv4_launch.plan.fit_log import Logged, read_log
-from dsv4_launch.plan.fit_question import question
-from dsv4_launch.plan.fit_sweep import sweep as sweep_over
-from dsv4_launch.plan.fit_types import MemoryFit, Question
+from dsv4_launch.plan.fit.planner import answer, misfit
+from dsv4_launch.plan.fit.question import question
+from dsv4_launch.plan.fit.startup_log import Logged, read_log
+from dsv4_launch.plan.fit.sweep import sweep as sweep_over
+from dsv4_launch.plan.fit.types import MemoryFit, Question
 from dsv4_launch.plan.resolve import resolve
 
 
@@ -125,7 +125,7 @@ def run_recommend(
     from dsv4_launch.catalog.models import variants
     from dsv4_launch.catalog.releases import nearest_release
     from dsv4_launch.catalog.version import newer_or_same
-    from dsv4_launch.plan.fit_recommend import recommend
+    from dsv4_launch.plan.fit.recommend import recommend
     from dsv4_launch.values import listed
 
     kind, variant = gpu_types().get(gpu), variants().get(model)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from dsv4_launch.cli import show
 from dsv4_launch.config.write import config_lines
-from dsv4_launch.plan.fit_sweep import Row
-from dsv4_launch.plan.fit_types import Capacity, MemoryFit
+from dsv4_launch.plan.fit.sweep import Row
+from dsv4_launch.plan.fit.types import Capacity, MemoryFit
 
 if TYPE_CHECKING:
-    from dsv4_launch.plan.fit_recommend import Choice
+    from dsv4_launch.plan.fit.recommend import Choice
 
 _WIDTH = 60
 _FIXED = "source"

@@ -107,7 +107,7 @@ def _found() -> tuple[Path, tuple[CacheFolder, ...]]:
     from dsv4_launch.host.places import find_places
     from dsv4_launch.plan.resolve import resolve
     from dsv4_launch.run.caches import folders
-    from dsv4_launch.run.status import loaded
+    from dsv4_launch.run.status.status import loaded
     from dsv4_launch.values import fill
 
     places = find_places()

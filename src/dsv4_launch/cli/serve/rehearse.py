@@ -10,7 +10,7 @@ from dsv4_launch.cli import options, show
 
 if TYPE_CHECKING:
     from dsv4_launch.plan.types import Notice, Plan
-    from dsv4_launch.run.rehearse import Rehearsal
+    from dsv4_launch.run.rehearse.rehearsal import Rehearsal
 
 _READY_S = 600.0
 
@@ -48,8 +48,8 @@ def rehearse(
     from dsv4_launch.cli.configs import load_config
     from dsv4_launch.cli.serve import serving
     from dsv4_launch.run.interrupts import terminate_as_interrupt
-    from dsv4_launch.run.rehearse import rehearse as run
-    from dsv4_launch.run.rehearse_config import rehearsed
+    from dsv4_launch.run.rehearse.config import rehearsed
+    from dsv4_launch.run.rehearse.rehearsal import rehearse as run
     from dsv4_launch.run.world import Options
     from dsv4_launch.targets import render
 

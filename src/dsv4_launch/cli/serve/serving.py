@@ -35,7 +35,7 @@ def world(target: str, *, recorded: bool = False) -> World:
     from dsv4_launch.cli.apply.histories import history_of
     from dsv4_launch.host.kernel_since import errors_since
     from dsv4_launch.host.places import find_places
-    from dsv4_launch.run.starts import Starts
+    from dsv4_launch.run.start.earlier import Starts
     from dsv4_launch.run.watch.lock import changing
     from dsv4_launch.run.world import World
 
@@ -78,8 +78,8 @@ def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> 
     from dsv4_launch.run import claim
     from dsv4_launch.run.history.record import save_log
     from dsv4_launch.run.interrupts import deaf
-    from dsv4_launch.run.readiness import ending
-    from dsv4_launch.run.status import loaded
+    from dsv4_launch.run.start.readiness import ending
+    from dsv4_launch.run.status.status import loaded
 
     write = show.note if output is options.Output.json else show.say
     show.note(f"Watching {plan.name} and following its log; Ctrl-C {'stops it' if stops else 'leaves it running'}.")

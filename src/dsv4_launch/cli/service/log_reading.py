@@ -51,7 +51,7 @@ def logs(argument: str, target: str | None, output: options.Output, wanted: Want
 
 
 def _start(wanted: Wanted, now: datetime) -> datetime | None:
-    from dsv4_launch.run.log_filter import level_of, matching, since
+    from dsv4_launch.run.logs.filter import level_of, matching, since
 
     if wanted.level is not None:
         level_of(wanted.level)
@@ -69,8 +69,8 @@ def _living(
 
 
 def _saved(argument: str, wanted: Wanted, start: datetime | None, now: datetime) -> tuple[str, str, Iterable[str]]:
-    from dsv4_launch.run import saved_logs
-    from dsv4_launch.run.log_filter import later
+    from dsv4_launch.run.logs import saved as saved_logs
+    from dsv4_launch.run.logs.filter import later
 
     name, _ = statuses.named(argument)
     path = saved_logs.newest(name, os.environ)
@@ -90,7 +90,7 @@ def _saved(argument: str, wanted: Wanted, start: datetime | None, now: datetime)
 
 
 def _chosen(lines: Iterable[str], wanted: Wanted) -> Iterator[str]:
-    from dsv4_launch.run.log_filter import at_least, level_of, matching
+    from dsv4_launch.run.logs.filter import at_least, level_of, matching
 
     if wanted.level is not None:
         lines = at_least(lines, level_of(wanted.level))

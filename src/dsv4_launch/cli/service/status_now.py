@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dsv4_launch.cli.service.statuses import Judged
     from dsv4_launch.host.nvml_now import GpuNow, Nvml
-    from dsv4_launch.run.metrics import Metrics
     from dsv4_launch.run.service import Seen
-    from dsv4_launch.run.status import Status
+    from dsv4_launch.run.status.metrics import Metrics
+    from dsv4_launch.run.status.status import Status
 
 
 def complete(judged: Sequence[Judged], window_s: float) -> list[Status]:
@@ -37,7 +37,7 @@ def complete(judged: Sequence[Judged], window_s: float) -> list[Status]:
 
 def told(one: Judged, before: Metrics | None, after: Metrics | None, nvml: Nvml | None) -> Status:
     """A status with its metrics, GPUs, uptime and watcher."""
-    from dsv4_launch.run.status_now import serving, uptime_s
+    from dsv4_launch.run.status.now import serving, uptime_s
     from dsv4_launch.run.watch import lock as watch_lock
     from dsv4_launch.run.watch import state as watch_state
 
@@ -61,8 +61,8 @@ def told(one: Judged, before: Metrics | None, after: Metrics | None, nvml: Nvml 
 def scraped(seen: Seen | None) -> Metrics | None:
     """The metrics of a service; None where they cannot be had."""
     from dsv4_launch.run.api_key import key_of
-    from dsv4_launch.run.metrics import MetricsError, scrape
-    from dsv4_launch.run.status import endpoint_of
+    from dsv4_launch.run.status.metrics import MetricsError, scrape
+    from dsv4_launch.run.status.status import endpoint_of
 
     if seen is None or not seen.base_url:
         return None
@@ -95,7 +95,7 @@ def _indices(seen: Seen, count: int) -> Sequence[int]:
 
 def lines(one: Status) -> Iterable[str]:
     """A status for a person, without its first line and its drift."""
-    from dsv4_launch.run.status_now import in_lines, span_text
+    from dsv4_launch.run.status.now import in_lines, span_text
 
     since = one.finished or one.started or one.created
     parts = [one.target, f"since {since[:19]}Z", f"up {span_text(one.uptime_s)}" if one.uptime_s is not None else ""]

@@ -16,8 +16,8 @@ from dsv4_launch.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from dsv4_launch.run.metrics import Metrics
-    from dsv4_launch.run.status import Status
+    from dsv4_launch.run.status.metrics import Metrics
+    from dsv4_launch.run.status.status import Status
 
 ROUND_S = 2.0
 # Of a core; the metrics of many engines take so long to read that rounds become longer.
@@ -90,7 +90,7 @@ class _Rounds:
 def _plain(rounds: _Rounds) -> None:
     from datetime import UTC, datetime
 
-    from dsv4_launch.run.status_now import in_one_line
+    from dsv4_launch.run.status.now import in_one_line
 
     while True:
         begun_s = time.process_time()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dsv4_launch.config.load import Loaded
     from dsv4_launch.plan.types import Plan
     from dsv4_launch.run.service import Seen
-    from dsv4_launch.run.status import Status
+    from dsv4_launch.run.status.status import Status
 
 
 def named(argument: str) -> tuple[str, Loaded | None]:
@@ -139,7 +139,7 @@ class Judged:
 
 
 def _one(argument: str, target: str | None) -> Judged:
-    from dsv4_launch.run import status as judging
+    from dsv4_launch.run.status import status as judging
 
     name, loaded = named(argument)
     try:
@@ -163,8 +163,8 @@ def _drift(seen: Seen, plan: Plan, argument: str) -> str:
     """Which values differ between what runs and the plan of a config ("" for none)."""
     from dsv4_launch.cli.apply.changes import compare_running
     from dsv4_launch.plan.compare import in_short
-    from dsv4_launch.run.drift import drift_from
     from dsv4_launch.run.service import digest_of
+    from dsv4_launch.run.status.drift import drift_from
     from dsv4_launch.targets import render
 
     whole = drift_from(seen, digest_of(plan, render(plan)), argument)
@@ -178,9 +178,9 @@ def _drift(seen: Seen, plan: Plan, argument: str) -> str:
 
 
 def _status(service: drivers.Service, drift: str | None = None) -> Status:
-    from dsv4_launch.run import status as judging
-    from dsv4_launch.run.drift import drift_of_version
     from dsv4_launch.run.endpoint import ask
+    from dsv4_launch.run.status import status as judging
+    from dsv4_launch.run.status.drift import drift_of_version
 
     seen = service.seen
     if seen.foreign:
@@ -247,7 +247,7 @@ def _yaml(data: dict[str, Any]) -> str:
 
     from dsv4_launch.config.load import dump
     from dsv4_launch.errors import InputError
-    from dsv4_launch.run.status import loaded
+    from dsv4_launch.run.status.status import loaded
 
     try:
         return dump(loaded(data).config)

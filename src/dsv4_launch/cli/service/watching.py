@@ -179,7 +179,7 @@ def _starter(driver: Driver) -> Callable[[Seen], None]:
         from dsv4_launch.host.places import find_places
         from dsv4_launch.plan.resolve import resolve
         from dsv4_launch.run.api_key import with_key
-        from dsv4_launch.run.status import loaded
+        from dsv4_launch.run.status.status import loaded
         from dsv4_launch.targets import render
 
         plan = resolve(loaded(found.config))
@@ -199,7 +199,7 @@ def _config(argument: str, seen: Seen) -> LaunchConfig | None:
 def _start_s(seen: Seen) -> float:
     """Seconds that its start may take; 0 where its config does not tell."""
     from dsv4_launch.plan.resolve import resolve
-    from dsv4_launch.run.status import loaded
+    from dsv4_launch.run.status.status import loaded
 
     with contextlib.suppress(Dsv4Error):
         return float(resolve(loaded(seen.config)).timeout_s)
@@ -216,7 +216,7 @@ def _own_rules(seen: Seen) -> LaunchConfig | None:
 
 def _carried(seen: Seen) -> LaunchConfig | None:
     """The config that the service carries; None where it cannot be read."""
-    from dsv4_launch.run.status import loaded
+    from dsv4_launch.run.status.status import loaded
 
     with contextlib.suppress(Dsv4Error):
         return loaded(seen.config).config

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dsv4_launch.bench import look
-from dsv4_launch.bench.charts import DATA, Chart, Row, spec
+from dsv4_launch.bench.draw import look
+from dsv4_launch.bench.draw.charts import DATA, Chart, Row, spec
 from dsv4_launch.errors import ToolError
 
 VEGA_LITE = "6.4"

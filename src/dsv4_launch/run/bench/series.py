@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from dsv4_launch.bench import tool_files
-from dsv4_launch.bench.described import run_series
+from dsv4_launch.bench.draw.described import run_series
 from dsv4_launch.bench.results import load_json
 from dsv4_launch.bench.series import Series, with_own_labels
+from dsv4_launch.bench.tools import files as tool_files
 from dsv4_launch.errors import InputError, Problem
 from dsv4_launch.run.bench import store
 

@@ -14,7 +14,7 @@ from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import shared_memory as memory
 from dsv4_launch.run.docker.errors import refused
 from dsv4_launch.run.docker.seen import seen
-from dsv4_launch.run.log_lines import LineSplitter
+from dsv4_launch.run.logs.lines import LineSplitter
 from dsv4_launch.run.native.processes import Process
 from dsv4_launch.run.service import Seen
 from dsv4_launch.targets.docker import LABEL_NAME

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from dsv4_launch.errors import Dsv4Error
 from dsv4_launch.plan.types import Plan
-from dsv4_launch.run import saved_logs
 from dsv4_launch.run.history.entries import Outcome, entry_of
 from dsv4_launch.run.images import digest_of_image
+from dsv4_launch.run.logs import saved as saved_logs
 from dsv4_launch.run.progress import Progress
 from dsv4_launch.run.service import Driver
 from dsv4_launch.run.world import World

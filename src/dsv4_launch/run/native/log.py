@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from dsv4_launch.run.log_lines import LineSplitter
+from dsv4_launch.run.logs.lines import LineSplitter
 
 _BLOCK = 64 * 1024
 _POLL_S = 0.2

@@ -15,7 +15,7 @@ from dsv4_launch.errors import HostError, ToolError
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import shared_memory as memory
 from dsv4_launch.run import state
-from dsv4_launch.run.log_filter import later
+from dsv4_launch.run.logs.filter import later
 from dsv4_launch.run.native import launch as native_launch
 from dsv4_launch.run.native import log as native_log
 from dsv4_launch.run.native import processes

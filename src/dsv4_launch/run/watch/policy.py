@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dsv4_launch.config.watch import Watch
-from dsv4_launch.run.metrics import Metrics
+from dsv4_launch.run.status.metrics import Metrics
 
 
 @dataclass(slots=True)

@@ -95,9 +95,19 @@ def test_every_code_of_the_core_is_explained():
 
 
 LAUNCHING = (
-    "run/docker", "run/native", "run/smoke", "run/readiness.py", "run/lifecycle.py", "run/claim.py", "run/state.py",
-    "run/images.py", "run/api_key.py", "cli/drivers.py", "cli/service", "cli/serve",
-)  # fmt: skip
+    "run/docker",
+    "run/native",
+    "run/smoke",
+    "run/start/readiness.py",
+    "run/lifecycle.py",
+    "run/claim.py",
+    "run/state.py",
+    "run/images.py",
+    "run/api_key.py",
+    "cli/drivers.py",
+    "cli/service",
+    "cli/serve",
+)
 
 
 def test_every_code_of_a_launch_and_of_what_runs_is_explained():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsv4_launch.config.watch import Watch
-from dsv4_launch.run.metrics import Metrics
+from dsv4_launch.run.status.metrics import Metrics
 from dsv4_launch.run.watch.policy import Backoff, Pulse
 
 BUSY = Metrics(0.0, running=2, waiting=1, generation_tokens=10, prompt_tokens=5, kv_cache_usage=0.1)

@@ -12,8 +12,8 @@ from dsv4_launch.config.watch import Watch
 from dsv4_launch.errors import Dsv4Error, HostError, ServerError, ToolError
 from dsv4_launch.facts import KernelError
 from dsv4_launch.run.endpoint import Answer
-from dsv4_launch.run.metrics import Metrics, MetricsError
 from dsv4_launch.run.service import Seen
+from dsv4_launch.run.status.metrics import Metrics, MetricsError
 from dsv4_launch.run.watch import state as watch_state
 from dsv4_launch.run.watch.event import Event
 from dsv4_launch.run.watch.subject import End, Subject

@@ -1,0 +1,1 @@
+"""Charts, pages and tables of what was measured."""

@@ -1,0 +1,1 @@
+"""A config moved to another release."""

@@ -1,0 +1,1 @@
+"""Launches in texts: shell, docker, compose, Kubernetes, Dockerfile."""

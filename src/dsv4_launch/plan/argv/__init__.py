@@ -1,0 +1,1 @@
+"""vLLM's command line, read as vLLM reads it."""

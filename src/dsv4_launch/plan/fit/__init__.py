@@ -1,0 +1,1 @@
+"""The memory planner: what fits into a GPU, and why."""

@@ -1,0 +1,1 @@
+"""A running deployment changed, and the way back."""

@@ -1,0 +1,1 @@
+"""Lines of a server's log."""

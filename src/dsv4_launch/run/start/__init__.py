@@ -1,0 +1,1 @@
+"""A start, watched until the server answers."""

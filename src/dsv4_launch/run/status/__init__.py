@@ -1,0 +1,1 @@
+"""What has become of a deployment, and what it does now."""
