@@ -42,6 +42,7 @@ def test_a_crash_at_start_is_exit_7_with_the_cause_and_the_container_is_kept_the
     assert envelope(removed)["errors"][0]["code"] == "server-died"  # type: ignore[index]
     assert "Replacing the finished" in removed.stderr
     assert node.state(name) == ""
+    assert "ValueError: no such expert" in node.dsv4("logs", name, "--last").stdout, "its log outlives it"
 
 
 def test_a_bad_flag_forced_through_shows_what_the_server_says(node: Node) -> None:

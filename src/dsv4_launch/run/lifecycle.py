@@ -153,7 +153,7 @@ def await_ready(
             digest = digest_of(plan, render(plan))
             message = error.problems[0].message
             record(plan, digest, world, progress, "late" if late else "failed", by=options.by, why=message)
-            kept = _after_failure(plan, world.driver, options.on_failure, error.problems[0].code)
+            kept = _after_failure(plan, world, options.on_failure, error.problems[0].code, progress)
         first = error.problems[0]
         raise type(error)(
             Problem(first.code, first.message, first.where, f"{kept} {first.fix}".strip()), *why
@@ -195,14 +195,16 @@ def _undone(plan: Plan, driver: Driver, progress: Progress) -> Interrupted:
     return Interrupted(f"Interrupted before {plan.name} was ready; it has been stopped and removed.")
 
 
-def _after_failure(plan: Plan, driver: Driver, on_failure: str, code: str) -> str:
+def _after_failure(plan: Plan, world: World, on_failure: str, code: str, progress: Progress) -> str:
     """Keep or remove what failed; returns the sentence that says which."""
     thing = "container" if plan.target == "docker" else "service"
     if on_failure == "remove":
-        _discard(plan, driver)
-        return f"The {thing} has been removed, as asked."
+        log = save_log(world.driver, plan.name, world.environ, progress) if world.history is not None else ""
+        _discard(plan, world.driver)
+        tail = f" `dsv4 logs {plan.name} --last` prints its log." if log else ""
+        return f"The {thing} has been removed, as asked.{tail}"
     if code == "crash-loop":
-        driver.stop(plan.name, STOP_UNREADY_S)
+        world.driver.stop(plan.name, STOP_UNREADY_S)
         return f"The {thing} has been stopped and is kept."
     if code == "server-late":
         return f"It goes on starting: `dsv4 status {plan.name}` tells how far it is, `dsv4 stop {plan.name}` ends it."

@@ -141,6 +141,25 @@ def test_what_is_left_of_a_failed_start(
     assert ("removed" in failed.value.problems[0].fix) == (on_failure == "remove")
 
 
+def test_the_log_of_a_failed_start_is_saved_before_it_is_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> Ready:
+        raise ServerError("x", code="server-died")
+
+    monkeypatch.setattr(lifecycle, "wait_until_ready", fail)
+    driver = FakeDriver([None], lines=["its last words"])
+    here = replace(
+        world(driver, HOST, HF_TOKEN="t", DSV4_STATE_DIR=str(tmp_path)),
+        history=Kept(),  # type: ignore[arg-type]
+    )
+    with pytest.raises(ServerError) as failed:
+        serve(B200, RENDERED, here, Options(on_failure="remove"), Told())
+    (saved,) = (tmp_path / "logs" / "x").glob("*.log")
+    assert "its last words" in saved.read_text()
+    assert "dsv4 logs x --last" in failed.value.problems[0].fix
+
+
 class Kept:
     """A history in memory."""
 

@@ -19,7 +19,7 @@ def skips(words: Sequence[str]) -> dict[str, str]:
     """Checks of the suite that are left out, with the reason of each. Raises UsageError."""
     from dsv4_launch.cli.service.smoking import parse_skips
 
-    return {**_NOT_OURS, **parse_skips(words)}
+    return {**_NOT_OURS, **parse_skips(words, "--skip-smoke")}
 
 
 def smoke(plan: Plan, how: str, skipped: Sequence[str]) -> str:

@@ -38,7 +38,8 @@ def serve(
     ] = None,
     skip: options.Skips = None,
     on_failure: Annotated[
-        OnFailure, typer.Option("--on-failure", help="Keep or remove a service that died or was late.")
+        OnFailure,
+        typer.Option("--on-failure", help="Keep a service that died or was late, or save its log and remove it."),
     ] = OnFailure.keep,
     no_pull: Annotated[bool, typer.Option("--no-pull", help="Fetch neither image nor weights.")] = False,
     output: options.OutputOption = options.Output.human,

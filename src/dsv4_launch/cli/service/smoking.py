@@ -81,8 +81,8 @@ def test(
     return exit_code
 
 
-def parse_skips(words: Iterable[str]) -> Mapping[str, str]:
-    """``CHECK=REASON`` words. Raises UsageError for an unknown check and for one without a reason."""
+def parse_skips(words: Iterable[str], option: str = "--skip") -> Mapping[str, str]:
+    """``CHECK=REASON`` words of an option. Raises UsageError for an unknown check and for one without a reason."""
     from dsv4_launch.run.smoke.checks import CHECKS
 
     known = [check.key for check in CHECKS]
@@ -92,9 +92,9 @@ def parse_skips(words: Iterable[str]) -> Mapping[str, str]:
         if key not in known:
             meant = nearest(key, known)
             fix = f"Did you mean {meant}?" if meant else f"Known: {listed(known)}."
-            raise UsageError(f"--skip {key}: there is no such check.", fix=fix)
+            raise UsageError(f"{option} {key}: there is no such check.", fix=fix)
         if not reason.strip():
-            raise UsageError(f"--skip {key} needs a reason.", fix=f"As in --skip '{key}=why it may be left out'.")
+            raise UsageError(f"{option} {key} needs a reason.", fix=f"As in {option} '{key}=why it may be left out'.")
         skips[key] = reason.strip()
     return skips
 
