@@ -147,7 +147,8 @@ class DockerDriver:
             table = self._client.api.top(name, ps_args="-eo pid")
         except docker.errors.APIError:
             return []
-        return [Process(int(words[0]), 0, "") for words in table["Processes"] if words[0].isdigit()]
+        # null, not [], for a container that dies while it is asked
+        return [Process(int(words[0]), 0, "") for words in table.get("Processes") or () if words[0].isdigit()]
 
     def remove(self, name: str) -> None:
         """Remove the container and its anonymous volumes; mounted caches and weights stay."""

@@ -39,3 +39,14 @@ def test_a_name_is_found_and_the_beginning_of_an_id_is_none() -> None:
     assert found.name == "rec-a"
     assert driver.find("rec") is None
     assert asked == ["rec-a", "rec"]
+
+
+def test_a_container_that_dies_while_it_is_asked_for_its_processes_is_stopped_all_the_same() -> None:
+    """The engine answers `top` with null for the processes then, seen of Docker 20.10."""
+    asked: list[str] = []
+    stopped: list[str] = []
+    found = engine(asked)
+    found.api.top = lambda _name, ps_args: {"Titles": None, "Processes": None}
+    found.api.stop = lambda name, timeout: stopped.append(name)
+    DockerDriver(lambda: found).stop("rec-a", 3)
+    assert stopped == ["rec-a"]
