@@ -71,3 +71,22 @@ Skips = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--skip", metavar="CODE=REASON", help="Launch although this host check fails; GPU* for a family."),
 ]
+ServedModel = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--model", metavar="NAME", help="Served model name. Default: the first.", show_default=False),
+]
+KeyVariable = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--key-env",
+        metavar="VARIABLE",
+        help="Variable that holds the API key. Default: the deployment's own.",
+        show_default=False,
+    ),
+]
+StartTimeout = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--timeout", metavar="SECONDS", min=1, help="From launch to ready. Default: start.timeout_s."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can answer.")]
+NoPull = Annotated[bool, typer.Option("--no-pull", help="Fetch neither image nor weights.")]

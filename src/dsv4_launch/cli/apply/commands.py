@@ -18,12 +18,7 @@ class Smoke(StrEnum):
     none = "none"
 
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can answer.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Preflight and differences only; nothing is changed.")]
-Timeout = Annotated[
-    Optional[float],  # noqa: UP045 - typer reads the annotation at run time
-    typer.Option("--timeout", metavar="SECONDS", min=1, help="From launch to ready. Default: start.timeout_s."),
-]
 SmokeOption = Annotated[
     Smoke, typer.Option("--smoke", help="Test by the smoke suite (extra `smoke`), by two completions, or not at all.")
 ]
@@ -32,7 +27,6 @@ SmokeSkips = Annotated[
     typer.Option("--skip-smoke", metavar="CHECK=REASON", help="Leave this check of the suite out."),
 ]
 NoRollback = Annotated[bool, typer.Option("--no-rollback", help="Do not launch the old plan again when it fails.")]
-NoPull = Annotated[bool, typer.Option("--no-pull", help="Fetch neither image nor weights.")]
 NoSaveLog = Annotated[bool, typer.Option("--no-save-log", help="Do not save the log of what is replaced.")]
 
 
@@ -44,16 +38,16 @@ def register(app: typer.Typer) -> None:
 
 def apply(
     config: options.Config = None,
-    yes: Yes = False,
+    yes: options.Yes = False,
     dry_run: DryRun = False,
     overrides: options.Overrides = None,
     target: options.TargetOption = None,
-    timeout: Timeout = None,
+    timeout: options.StartTimeout = None,
     skip: options.Skips = None,
     smoke: SmokeOption = Smoke.suite,
     skip_smoke: SmokeSkips = None,
     no_rollback: NoRollback = False,
-    no_pull: NoPull = False,
+    no_pull: options.NoPull = False,
     no_save_log: NoSaveLog = False,
     output: options.OutputOption = options.Output.human,
 ) -> int:
@@ -94,15 +88,15 @@ def rollback(
             metavar="N", min=1, help="Its number in `dsv4 history`. Default: the last healthy one that does not run."
         ),
     ] = None,
-    yes: Yes = False,
+    yes: options.Yes = False,
     dry_run: DryRun = False,
     target: options.TargetOption = None,
-    timeout: Timeout = None,
+    timeout: options.StartTimeout = None,
     skip: options.Skips = None,
     smoke: SmokeOption = Smoke.suite,
     skip_smoke: SmokeSkips = None,
     no_rollback: NoRollback = False,
-    no_pull: NoPull = False,
+    no_pull: options.NoPull = False,
     no_save_log: NoSaveLog = False,
     output: options.OutputOption = options.Output.human,
 ) -> int:

@@ -43,19 +43,8 @@ def run(
         Optional[str],  # noqa: UP045
         typer.Option("--url", metavar="URL", help="Measure this server instead of a deployment.", show_default=False),
     ] = None,
-    model: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--model", metavar="NAME", help="Served model name. Default: the first.", show_default=False),
-    ] = None,
-    key_env: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--key-env",
-            metavar="VARIABLE",
-            help="Variable that holds the API key. Default: the deployment's own.",
-            show_default=False,
-        ),
-    ] = None,
+    model: options.ServedModel = None,
+    key_env: options.KeyVariable = None,
     directory: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(

@@ -50,7 +50,7 @@ def prune(
         Optional[list[str]],  # noqa: UP045 - typer reads the annotation at run time
         typer.Argument(metavar="[NAME]…", help="Only these, as `dsv4 cache ls` names them.", show_default=False),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: options.Yes = False,
     output: options.OutputOption = options.Output.human,
 ) -> int:
     """Remove caches that no service uses; the next start of that image is cold. Weights are never touched.

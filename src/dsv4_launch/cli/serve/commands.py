@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -32,16 +32,13 @@ def serve(
     facts: options.FactsOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return after the launch; do not wait until ready.")] = False,
     attach: Annotated[bool, typer.Option("--attach", help="Follow the log once it is ready.")] = False,
-    timeout: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option("--timeout", metavar="SECONDS", min=1, help="From launch to ready. Default: start.timeout_s."),
-    ] = None,
+    timeout: options.StartTimeout = None,
     skip: options.Skips = None,
     on_failure: Annotated[
         OnFailure,
         typer.Option("--on-failure", help="Keep a service that died or was late, or save its log and remove it."),
     ] = OnFailure.keep,
-    no_pull: Annotated[bool, typer.Option("--no-pull", help="Fetch neither image nor weights.")] = False,
+    no_pull: options.NoPull = False,
     output: options.OutputOption = options.Output.human,
 ) -> int:
     """Check this host, fetch what is missing, launch, wait until ready, and print the endpoint.

@@ -20,19 +20,8 @@ def smoke(
         Optional[str],  # noqa: UP045 - typer reads the annotation at run time
         typer.Option("--url", metavar="URL", help="Test this server instead of a deployment.", show_default=False),
     ] = None,
-    model: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--model", metavar="NAME", help="Served model name. Default: the first.", show_default=False),
-    ] = None,
-    key_env: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--key-env",
-            metavar="VARIABLE",
-            help="Variable that holds the API key. Default: the deployment's own.",
-            show_default=False,
-        ),
-    ] = None,
+    model: options.ServedModel = None,
+    key_env: options.KeyVariable = None,
     skip: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--skip", metavar="CHECK=REASON", help="Leave this check out; the reason stands in the report."),

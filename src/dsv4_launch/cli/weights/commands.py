@@ -109,7 +109,7 @@ def rm(
         str, typer.Argument(metavar="CONFIG|REPO", help="A config, whose model is meant, or a Hub repository.")
     ],
     revision: Revision = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: options.Yes = False,
     output: options.OutputOption = options.Output.human,
 ) -> int:
     """Remove weights from the cache: every commit of the model, or one. Files that another commit uses stay.
