@@ -22,17 +22,18 @@ def complete(judged: Sequence[Judged], window_s: float) -> list[Status]:
     from dsv4_launch.host.looking import CouldNotLook
     from dsv4_launch.host.nvml_now import Nvml
 
-    first = {one.status.name: scraped(one.seen) for one in judged if one.seen and one.status.state == "ready"}
+    # By place, not by name: a container and a native service may have the same one.
+    first = {n: scraped(one.seen) for n, one in enumerate(judged) if one.seen and one.status.state == "ready"}
     if window_s and any(first.values()):
         time.sleep(window_s)
-        last = {one.status.name: scraped(one.seen) for one in judged if one.seen and one.status.name in first}
+        last = {n: scraped(judged[n].seen) for n in first}
     else:
         first, last = {}, first
     try:
         with Nvml() as nvml:
-            return [told(one, first.get(one.status.name), last.get(one.status.name), nvml) for one in judged]
+            return [told(one, first.get(n), last.get(n), nvml) for n, one in enumerate(judged)]
     except CouldNotLook:
-        return [told(one, first.get(one.status.name), last.get(one.status.name), None) for one in judged]
+        return [told(one, first.get(n), last.get(n), None) for n, one in enumerate(judged)]
 
 
 def told(one: Judged, before: Metrics | None, after: Metrics | None, nvml: Nvml | None) -> Status:

@@ -53,7 +53,8 @@ class _Rounds:
     def __init__(self, argument: str | None, target: str | None, window_s: float) -> None:
         self._argument, self._target, self._window_s = argument, target, window_s
         self._judged: list[statuses.Judged] = []
-        self._scrapes: dict[str, deque[Metrics]] = {}
+        # By target and name: a container and a native service may have the same name.
+        self._scrapes: dict[tuple[str, str], deque[Metrics]] = {}
         self._round = 0
         self._stack = contextlib.ExitStack()
         self._nvml = self._open()
@@ -75,7 +76,7 @@ class _Rounds:
         return [self._told(one) for one in self._judged]
 
     def _told(self, one: statuses.Judged) -> Status:
-        scrapes = self._scrapes.setdefault(one.status.name, deque())
+        scrapes = self._scrapes.setdefault((one.status.target, one.status.name), deque())
         now = status_now.scraped(one.seen) if one.status.state == "ready" else None
         if now is None:
             scrapes.clear()
