@@ -76,10 +76,10 @@ def compare(before: Series, after: Series, gates: Iterable[Gate] = ()) -> Compar
     if deltas and all(delta.interval is None for delta in deltas):
         notes.append("With one repeat there is no confidence: a change may be noise. Measure with --repeats 3 or more.")
     for series, own in ((before, old), (after, new)):
-        limited = [level for level in own.values() if level.status == "client-limited"]
-        told = (f"{series.label} at concurrency {level.concurrency}" for level in limited)
         notes += [
-            f"{name}: the load generator was the limit: {one.why}" for name, one in zip(told, limited, strict=True)
+            f"{series.label} at concurrency {level.concurrency}: the load generator was the limit: {level.why}"
+            for level in own.values()
+            if level.status == "client-limited"
         ]
     crossed = []
     for gate in gates:

@@ -128,7 +128,7 @@ def follow_and_watch(driver: Driver, seen: Seen, config: LaunchConfig, write: Ca
     lock = watch_lock.take(seen.target, seen.name)
     if lock is None:
         show.note(f"{seen.name} is watched already{_by(seen)}; here its log is followed only.")
-        _print(driver, seen.name, write, 0)
+        _print(driver, seen.name, write)
         return ""
     launched = seen.created
 
@@ -151,8 +151,8 @@ def _log_of(driver: Driver, name: str, write: Callable[[str], None]) -> Iterator
         printer.join(1.0)  # the last lines of a server that has ended
 
 
-def _print(driver: Driver, name: str, write: Callable[[str], None], tail: int | None) -> None:
-    for line in driver.logs(name, follow=True, tail=tail):
+def _print(driver: Driver, name: str, write: Callable[[str], None]) -> None:
+    for line in driver.logs(name, follow=True, tail=0):
         write(show.clean(line))
         sys.stdout.flush()
 
@@ -162,7 +162,7 @@ def _print_on(driver: Driver, name: str, write: Callable[[str], None], over: thr
     while not over.is_set():
         # The watcher says what becomes of a service that is gone, or of an engine that does not answer.
         with contextlib.suppress(Dsv4Error, OSError):
-            _print(driver, name, write, 0)
+            _print(driver, name, write)
         time.sleep(AGAIN_S)
 
 

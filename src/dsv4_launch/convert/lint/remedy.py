@@ -113,8 +113,9 @@ def _places(
         elif word.text.startswith("-"):
             name, equals, _ = word.text.lstrip("-").partition("=")
             first, dot, rest = name.partition(".")
-            dotted = first.replace("-", "_") + dot + rest == f"{dest}.{key}" and not equals
-            if not key or dotted or (equals and first.replace("-", "_") + dot + rest == f"{dest}.{key}"):
+            same = first.replace("-", "_") + dot + rest == f"{dest}.{key}"
+            dotted = same and not equals
+            if not key or same:
                 yield n, {}
         elif not key or dotted:
             yield n, {}

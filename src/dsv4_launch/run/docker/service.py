@@ -134,9 +134,9 @@ class DockerDriver:
 
         with _asking(), contextlib.suppress(docker.errors.NotFound):
             segments = memory.mapped(self._processes(name))
-            data = self._inspect(name)
+            data = self._inspect(name) if segments else None
             self._client.api.stop(name, timeout=max(1, round(timeout_s)))
-            if segments and data is not None:
+            if data is not None:
                 memory.release(segments | memory.semaphores(_epoch_s(data["State"]["StartedAt"])))
 
     def _processes(self, name: str) -> list[Process]:

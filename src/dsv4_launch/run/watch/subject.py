@@ -25,7 +25,6 @@ class Subject:
     environ: Mapping[str, str]
     host: str
     api_key: str = ""
-    models: Sequence[str] = ()
     version: str | None = None
     gpu: str | None = None
     # What the kernel said of the GPUs since a moment; None: it is not asked.
