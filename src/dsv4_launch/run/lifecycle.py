@@ -66,8 +66,7 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
             if options.detach
             else await_ready(plan, world, options, progress, times)
         )
-        if options.accept is not None:
-            _tested(plan, digest, world, options, progress)
+        _tested(plan, digest, world, options, progress)
         record(plan, digest, world, progress, "detached" if options.detach else "healthy", by=options.by)
     if world.starts and up.stages:
         world.starts.record(digest, up.stages)
@@ -164,16 +163,16 @@ def await_ready(
 
 
 def _tested(plan: Plan, digest: str, world: World, options: Options, progress: Progress) -> None:
-    """Test what is ready; what fails is written down so, and goes on running. Raises SmokeError, Interrupted."""
+    """Test what is ready. What fails, or cannot be tested, is written down so and goes on running. Raises Dsv4Error."""
     stop = f"`dsv4 stop {plan.name}` ends it."
     try:
         if options.accept is not None:
             options.accept(plan)
-    except KeyboardInterrupt:
+    except (Interrupted, KeyboardInterrupt):
         raise Interrupted(f"Interrupted while {plan.name} was tested; it goes on running: {stop}") from None
-    except SmokeError as error:
+    except Dsv4Error as error:
         record(plan, digest, world, progress, "failed", by=options.by, why=str(error))
-        raise SmokeError(*error.problems, Problem("left-running", f"{plan.name} goes on running.", "", stop)) from None
+        raise type(error)(*error.problems, Problem("left-running", f"{plan.name} goes on running.", "", stop)) from None
 
 
 def _explained(plan: Plan, world: World) -> tuple[Problem, ...]:

@@ -173,7 +173,12 @@ class Kept:
 
 @pytest.mark.parametrize(
     ("fails", "outcomes"),
-    [(None, ["healthy"]), (SmokeError("wrong"), ["failed"]), (KeyboardInterrupt(), [])],
+    [
+        (None, ["healthy"]),
+        (SmokeError("wrong"), ["failed"]),
+        (HostError("the key's file is gone"), ["failed"]),  # it cannot be tested
+        (KeyboardInterrupt(), []),
+    ],
 )
 def test_what_is_tested_is_healthy_after_the_test_only(fails: BaseException | None, outcomes: list[str]) -> None:
     def accept(_plan: Plan) -> None:
@@ -184,7 +189,7 @@ def test_what_is_tested_is_healthy_after_the_test_only(fails: BaseException | No
     here = replace(world(driver, HOST, HF_TOKEN="t"), history=kept)  # type: ignore[arg-type]
     with contextlib.ExitStack() as stack:
         if fails:
-            failed = stack.enter_context(pytest.raises((SmokeError, Interrupted)))
+            failed = stack.enter_context(pytest.raises((SmokeError, HostError, Interrupted)))
         serve(B200, RENDERED, here, Options(accept=accept), Told())
     assert kept.outcomes == outcomes
     assert driver.calls == ["create"], "it is left, to be looked at"
