@@ -20,11 +20,13 @@ from dsv4_launch.run.endpoint import Answer, Completion, ask, complete
 from dsv4_launch.run.progress import Now, Progress, clock_text
 from dsv4_launch.run.service import Driver, Seen
 from dsv4_launch.run.start.stage_times import StageTime, StageTimes
-from dsv4_launch.run.start.stages import Stage, advance
+from dsv4_launch.run.start.stages import Stage, advance, all_said
 
 KEPT_LINES = 400
 SHOWN_LINES = 20
 LOOK_EVERY_S = 0.5
+# So long the log of a server that answers may lag behind; one that is told to log less says its last words never.
+LAST_WORDS_S = 1.0
 # A server that ends this often before it was ever ready will not become so by itself.
 GIVE_UP_RESTARTS = 3
 # So often a server may fail at its first token before that is taken for its answer.
@@ -84,11 +86,16 @@ class LogTail:
         finally:
             self._queue.put(None)
 
-    def drain(self, reached: Callable[[Stage, float], None] = lambda *_: None) -> None:
-        """Take in what was read meanwhile; ``reached`` is told each stage and when, also one over in no time."""
+    def drain(self, reached: Callable[[Stage, float], None] = lambda *_: None, last_words_s: float = 0.0) -> None:
+        """Take in what was read meanwhile; ``reached`` is told each stage and when, also one over in no time.
+
+        ``last_words_s``: so long the log may take to say the last thing that a start says.
+        """
+        until_s = time.monotonic() + last_words_s
         while True:
+            saying = not self.ended and not all_said(self.stage)
             try:
-                read = self._queue.get_nowait()
+                read = self._queue.get(timeout=max(0.0, until_s - time.monotonic()) if saying else 0.0)
             except queue.Empty:
                 return
             if read is None:
@@ -184,7 +191,8 @@ def wait_until_ready(
             stage = tail.stage
             if answer.up:
                 stage = FIRST_TOKEN
-                tail.drain(reach)  # its last words before it listened
+                # It answers before its log is read, which is looked at a few times a second.
+                tail.drain(reach, 0.0 if first.tries else LAST_WORDS_S)
                 times.reach(stage.key, stage.title)
                 completion = Completion("token") if answer.verdict == "key-refused" else first.poll()
                 if completion is not None and completion.verdict in ("token", "key-refused"):

@@ -83,6 +83,11 @@ def advance(stage: Stage, line: str) -> Stage:
     return stage
 
 
+def all_said(stage: Stage) -> bool:
+    """Whether a start has no later stage that its log would tell."""
+    return stage.order >= patterns()[-1].order
+
+
 def read(lines: Iterable[str], stage: Stage | None = None) -> Stage:
     """The stage after many lines."""
     stage = stage or Stage()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,35 @@ def test_stages_are_timed_in_order_and_told_when_over() -> None:
     ]  # fmt: skip
     assert {stage.key: stage.last_seconds for stage in ready.stages}["weights"] == 65.0
     assert "loading weights: 0:00, last time 1:05" in over
+
+
+def test_a_log_that_is_read_late_is_waited_for() -> None:
+    driver = FakeDriver([service()])
+    answered = threading.Event()
+
+    def late(*_: object, **__: object) -> Iterator[str]:
+        yield "Starting vLLM server on http://127.0.0.1:8000"
+        answered.wait(10)
+        yield "INFO:     Application startup complete."
+        threading.Event().wait(10)  # a log that is followed does not end
+
+    driver.logs = late  # type: ignore[method-assign]
+
+    def asks(*_: object) -> Answer:
+        threading.Timer(0.2, answered.set).start()
+        return READY
+
+    ready = wait_until_ready(
+        driver,
+        PLAN,
+        timeout_s=100,
+        api_key="",
+        progress=Told(),
+        asks=asks,
+        completes=lambda *_: Completion("token"),
+    )
+    assert [stage.key for stage in ready.stages] == ["launched", "listening", "up", "first-token"]
+    assert all(stage.seconds > 0 for stage in ready.stages)
 
 
 def test_waiting_workers_raise_no_alarm() -> None:
