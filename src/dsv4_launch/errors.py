@@ -41,21 +41,21 @@ class UsageError(Dsv4Error):
 
 
 class InputError(Dsv4Error):
-    """A config, facts file or linted text is not valid."""
+    """An input is not valid: a config, facts file, run directory or linted text."""
 
     exit_code = 3
     default_code = "input"
 
 
 class ImpossibleError(Dsv4Error):
-    """The input is valid but asks for what cannot be: it does not fit, or the version does not have it."""
+    """The input is valid, but asks for what cannot be: no release or GPU does it, or it does not fit."""
 
     exit_code = 4
     default_code = "impossible"
 
 
 class HostError(Dsv4Error):
-    """This machine fails a check."""
+    """This machine fails a check, or is not in the state that the command needs."""
 
     exit_code = 5
     default_code = "host"
@@ -104,6 +104,15 @@ class Interrupted(Dsv4Error):
 
 
 BUG_EXIT_CODE = 1
+
+
+def meaning(exit_code: int) -> str:
+    """What an exit code says of a code that comes with it: the first line about the error of that exit code."""
+    if exit_code in (0, BUG_EXIT_CODE):
+        return "a bug of dsv4" if exit_code else "a warning; by itself it fails nothing"
+    text = next(kind.__doc__ or "" for kind in Dsv4Error.__subclasses__() if kind.exit_code == exit_code)
+    return text[:1].lower() + text[1:].rstrip(".")
+
 
 # Over several files the most basic failure wins: an unreadable config (3) before an impossible one (4).
 _BASIC_FIRST = (2, 3, 4, 5, 6, 7, 8, 9, 10)

@@ -19,32 +19,44 @@ NO_PROGRESS_S: Final = 300.0
 LOCAL_PREFIX: Final = "dsv4-"
 
 _LOAD = "or bring it from another machine: `docker save IMAGE | ssh HOST docker load`"
-_KNOWN: tuple[tuple[str, str, str, str], ...] = (
-    (
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """One way in which a pull fails: the text that tells it, what to say and what to do."""
+
+    code: str
+    pattern: str
+    message: str
+    fix: str
+
+
+_KNOWN = (
+    _Refusal(
         "image-not-found",
         r"manifest unknown|manifest for \S+ not found|not found: manifest|no matching manifest",
         "The registry has no image {ref}.",
         "Check the tag (https://hub.docker.com/r/vllm/vllm-openai/tags) and correct vllm or container.image.",
     ),
-    (
+    _Refusal(
         "registry-rate-limit",
         r"toomanyrequests|too many requests|rate limit",
         "The registry refuses {ref} for now: its pull limit is reached.",
         "`docker login` raises the limit; or wait.",
     ),
-    (
+    _Refusal(
         "registry-denied",
         r"pull access denied|unauthorized|denied|authentication required|no basic auth",
         "The registry does not give {ref} to this user, or has no such image.",
         "Check the name, and `docker login` to the registry if it is private.",
     ),
-    (
+    _Refusal(
         "disk-full",
         r"no space left on device|disk quota exceeded",
         "The Docker engine's disk is full; {ref} does not fit.",
         "Free some with `docker system df` and `docker image prune`, or move the engine's data-root.",
     ),
-    (
+    _Refusal(
         "registry-unreachable",
         r"dial tcp|no such host|i/o timeout|connection refused|connection reset|TLS handshake|deadline exceeded"
         r"|network is unreachable|x509|proxyconnect|server misbehaving|EOF",
@@ -195,9 +207,10 @@ def follow(
 
 def pull_failed(ref: str, said: str) -> ToolError:
     """The error for what the engine said about a pull."""
-    for code, pattern, message, fix in _KNOWN:
-        if re.search(pattern, said, re.IGNORECASE):
-            return ToolError(Problem(code, message.format(ref=ref), said[:600], fix.replace("IMAGE", ref)))
+    for one in _KNOWN:
+        if re.search(one.pattern, said, re.IGNORECASE):
+            fix = one.fix.replace("IMAGE", ref)
+            return ToolError(Problem(one.code, one.message.format(ref=ref), said[:600], fix))
     return ToolError(
         Problem("image-pull", f"Pulling {ref} failed.", said[:600], f"Try `docker pull {ref}` by hand, {_LOAD}.")
     )

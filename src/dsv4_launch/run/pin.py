@@ -28,7 +28,8 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PIN = "`dsv4 pin` with the config's file writes it."
 _ELSEWHERE = "Run it on a machine that can reach it, and commit the config that it writes."
 
-_HUB_SAYS: Mapping[str, tuple[str, str]] = {
+# Word of the failure: what it means, what to do; the code is ``hub-`` and the word.
+HUB_SAYS: Final[Mapping[str, tuple[str, str]]] = {
     "gated": (
         "The Hub does not tell the commit of {repo}: it is gated, and this token may not read it (or there is none).",
         "Accept its terms at https://huggingface.co/{repo}, then `export {token}=…`.",
@@ -44,6 +45,8 @@ _HUB_SAYS: Mapping[str, tuple[str, str]] = {
         "The Hub cannot be reached at {hub}.",
         "Check the network, HTTPS_PROXY and HF_ENDPOINT. " + _ELSEWHERE,
     ),
+    "server-error": ("The Hub fails: it answers with an error of its own.", "Try again later. " + _ELSEWHERE),
+    "failed": ("The Hub did not tell the commit of {repo} ({error}).", _ELSEWHERE),
 }
 
 
@@ -195,11 +198,11 @@ def _ask_hub(repo: str, revision: str, environ: Mapping[str, str], token_name: s
         kind = kind_of(error)
         if kind == "no-revision":
             raise InputError(
-                f"{repo} has no revision {revision}.", where=where, fix="Correct model.revision.", code=kind
+                f"{repo} has no revision {revision}.", where=where, fix="Correct model.revision.", code="no-revision"
             ) from None
-        failed = ("The Hub did not tell the commit of {repo} (" + type(error).__name__ + ").", _ELSEWHERE)
-        message, fix = _HUB_SAYS.get(kind, failed)
-        known = {"repo": repo, "token": token_name, "hub": hub_of(environ)}
+        kind = kind if kind in HUB_SAYS else "failed"
+        message, fix = HUB_SAYS[kind]
+        known = {"repo": repo, "token": token_name, "hub": hub_of(environ), "error": type(error).__name__}
         raise ToolError(message.format(**known), where=where, fix=fix.format(**known), code=f"hub-{kind}") from None
     if not _COMMIT.fullmatch(found):
         raise ToolError(
@@ -215,5 +218,4 @@ def _image_failed(ref: str, said: str) -> ToolError:
         message, fix = f"The registry did not tell the digest of {ref}.", "See that `docker pull` of it works."
     elif known.code == "registry-unreachable":
         fix = f"Check the network and the engine's proxy settings (`docker info`). {_ELSEWHERE}"
-    code = "registry" if known.code == "image-pull" else known.code
-    return ToolError(Problem(code, message, known.where, fix))
+    return ToolError(Problem("registry" if known.code == "image-pull" else known.code, message, known.where, fix))

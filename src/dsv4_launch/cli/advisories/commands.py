@@ -42,12 +42,16 @@ def advisories(
 
 
 def explain(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="As printed: D56, kv-cache-needs-fp8, GPU002, …")],
+    code: Annotated[str, typer.Argument(metavar="CODE", help="As printed: D56, server-late, GPU002, …")],
     output: options.OutputOption = options.Output.human,
 ) -> int:
-    """Explain a code: an advisory, a constraint, a check, or the code of an error.
+    """Explain a code: what it means, what to do, and the exit code that it comes with.
+
+    Every code that dsv4 prints is known: of an error, a check, a constraint, an advisory, a limit of the model (H1 …).
 
     Example: dsv4 explain D56
+
+    Example: dsv4 explain bench-other-server
     """
     from dsv4_launch.cli.advisories.explaining import explain_code
 

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from dsv4_launch.run.weights.verify import Verdict
 
 _REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# State of a file: what is said of it; the code is ``weights-`` and the state.
+SAID: Final = {
+    "missing": "is not here",
+    "wrong-size": "has not the size that it was published with",
+    "wrong-hash": "has not the content that it was published with",
+    "unreadable": "cannot be read; the disk may be failing",
+    "not-checked": "cannot be judged: nothing here says what it should hash to",
+}
 
 
 def pull(
@@ -216,18 +224,11 @@ def _progress() -> tuple[Progress, Watch | None]:
 
 
 def _problem(verdict: Verdict, path: str, state: str) -> Problem:
-    said = {
-        "missing": "is not here",
-        "wrong-size": "has not the size that it was published with",
-        "wrong-hash": "has not the content that it was published with",
-        "unreadable": "cannot be read; the disk may be failing",
-        "not-checked": "cannot be judged: nothing here says what it should hash to",
-    }
     fix = "`dsv4 weights verify --repair` fetches it again, and nothing else."
     if state == "not-checked":
         fix = "Files copied without their links have lost their hashes: `dsv4 weights rm`, then `dsv4 pull`."
     where = f"{verdict.repo} {verdict.commit}"
-    return Problem(f"weights-{state}", f"{path} {said[state]}.", where, fix)
+    return Problem(f"weights-{state}", f"{path} {SAID[state]}.", where, fix)
 
 
 def _state(one: Cached) -> str:

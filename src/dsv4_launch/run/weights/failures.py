@@ -12,7 +12,7 @@ _ELSEWHERE: Final = "or bring them from another node: `dsv4 pull --source user@n
 
 # A mirror (HF_ENDPOINT) passes the token on, but terms are accepted at the Hub itself.
 # Word of the failure: what it means, what to do. {repo}, {token} and {revision} are filled in.
-_SAYS: Final[Mapping[str, tuple[str, str]]] = {
+SAYS: Final[Mapping[str, tuple[str, str]]] = {
     "gated": (
         "{repo} is gated, and this token may not read it (or there is none).",
         "Accept its terms at https://huggingface.co/{repo}, then `export {token}=…` or `hf auth login`.",
@@ -60,6 +60,7 @@ def failure(kind: str, repo: str, revision: str = "", *, token_env: str = "", sa
         "token": token_env or "HF_TOKEN",
         "revision": revision or "main",
     }
-    message, fix = (text.format(**known) for text in _SAYS.get(kind, _SAYS["failed"]))
+    kind = kind if kind in SAYS else "failed"
+    message, fix = (text.format(**known) for text in SAYS[kind])
     where = f"{repo}{f' at {revision}' if revision else ''}{f': {said}' if said else ''}"
     return WeightsError(Problem(f"weights-{kind}", message, where, fix))

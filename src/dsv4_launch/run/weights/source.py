@@ -87,7 +87,7 @@ def _copy(pull: Pull, source: Source, name: str, progress: Progress, watch: Watc
     links = source.links(commit) if commit else {}
     if not links:
         raise _failed(
-            "source-empty",
+            "weights-source-empty",
             f"{name} does not hold {pull.repo} at {commit or revision}.",
             name,
             f"`dsv4 weights ls {pull.repo}` there shows what it has.",
@@ -96,7 +96,9 @@ def _copy(pull: Pull, source: Source, name: str, progress: Progress, watch: Watc
     torn = sorted(path for path, blob in links.items() if blob not in sizes or not can_check(blob))
     if torn:
         shown = ", ".join(torn[:3]) + (f" and {len(torn) - 3} more" if len(torn) > 3 else "")
-        raise _failed("source-torn", f"{name} is not complete: {shown}.", name, "Run `dsv4 weights verify` there.")
+        raise _failed(
+            "weights-source-torn", f"{name} is not complete: {shown}.", name, "Run `dsv4 weights verify` there."
+        )
     folder = layout.repo_folder(pull.cache, pull.repo)
     files = [_Wanted(path, blob, sizes[blob]) for path, blob in links.items()]
     wanted = {f.blob: f for f in files if not _here(folder / "blobs" / f.blob, f.size)}
@@ -141,7 +143,8 @@ def _bring(
                     (staging / blob).unlink(missing_ok=True)
                     path = wanted[blob].path
                     fix = "Run `dsv4 weights verify --repair` there, or pull from the Hub."
-                    raise _failed("wrong-hash", f"{path} has a wrong hash at its source; it was not kept.", path, fix)
+                    said = f"{path} has a wrong hash at its source; it was not kept."
+                    raise _failed("weights-wrong-hash", said, path, fix)
             (staging / blob).replace(blobs / blob)
 
     with ThreadPoolExecutor(STREAMS) as pool:
@@ -219,5 +222,5 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _failed(kind: str, message: str, where: str, fix: str) -> WeightsError:
-    return WeightsError(Problem(f"weights-{kind}", message, where, fix))
+def _failed(code: str, message: str, where: str, fix: str) -> WeightsError:
+    return WeightsError(Problem(code, message, where, fix))
