@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dsv4_launch.errors import HostError, Problem
+from dsv4_launch.errors import HostError
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.endpoint import ask
 from dsv4_launch.run.progress import Progress
-from dsv4_launch.run.service import Driver, Seen
+from dsv4_launch.run.service import Driver, Seen, must_be_ours
 from dsv4_launch.run.start.readiness import ending
 from dsv4_launch.run.world import Outcome, World, api_key
 
@@ -28,8 +28,7 @@ def already(plan: Plan, digest: str, world: World, progress: Progress) -> Outcom
         raise
     if found is None:
         return None
-    if found.foreign:
-        raise HostError(foreign(found))
+    must_be_ours(found)
     if over(found):
         progress.say(f"Replacing the finished {plan.name} ({'stopped' if found.stopped else ending(found)})")
         return None
@@ -62,8 +61,7 @@ def stop(
     found = driver.find(name)
     if found is None:
         return None
-    if found.foreign:
-        raise HostError(foreign(found))
+    must_be_ours(found)
     if found.life != "exited":
         driver.stop(name, patience_s(found) if timeout_s is None else timeout_s)
     before_removal()
@@ -79,17 +77,6 @@ def patience_s(found: Seen) -> float:
 def over(found: Seen) -> bool:
     """True for a service that has ended, or was created and could not start."""
     return found.life == "exited" or (found.life == "created" and bool(found.error))
-
-
-def foreign(found: Seen) -> Problem:
-    """The problem of a name that belongs to something which dsv4 did not make."""
-    thing = "container" if found.target == "docker" else "process"
-    return Problem(
-        "name-taken",
-        f"The name {found.name} belongs to a {thing} that dsv4 did not make ({found.life}); it is left alone.",
-        f"{found.target} {found.name}",
-        "Rename the deployment (`name:` in the config), or remove the other one yourself.",
-    )
 
 
 def _by(found: Seen) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from dsv4_launch.errors import HostError
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.targets.base import plan_digest
 from dsv4_launch.targets.docker import LABEL_DIGEST
@@ -55,6 +56,22 @@ class Seen:
     argv: tuple[str, ...] = ()
     # True for a container or process of this name that dsv4 did not create.
     foreign: bool = False
+
+
+def belongs(found: Seen) -> str:
+    """Whose a name is that is not ours, in words."""
+    return f"belongs to a {'container' if found.target == 'docker' else 'process'} that dsv4 did not make"
+
+
+def must_be_ours(found: Seen, fix: str = "") -> None:
+    """Raises HostError (code ``foreign``) for what dsv4 did not make: it is neither read nor touched."""
+    if found.foreign:
+        raise HostError(
+            f"The name {found.name} {belongs(found)} ({found.life}); it is left alone.",
+            where=f"{found.target} {found.name}",
+            fix=fix or "Rename the deployment (`name:` in the config), or remove the other one yourself.",
+            code="foreign",
+        )
 
 
 class Driver(Protocol):

@@ -96,7 +96,7 @@ def test_the_same_plan_that_is_ready_is_left_alone(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("changes", "code"),
-    [({"digest": "other"}, "other-plan-runs"), ({"digest": DIGEST}, "name-taken"), ({"foreign": True}, "name-taken")],
+    [({"digest": "other"}, "other-plan-runs"), ({"digest": DIGEST}, "name-taken"), ({"foreign": True}, "foreign")],
 )
 def test_a_taken_name(changes: dict[str, object], code: str) -> None:
     driver = FakeDriver([service(**changes)])

@@ -64,10 +64,10 @@ def change_to(plan: Plan, wanted: Chosen, output: options.Output, command: str, 
     terminate_as_interrupt()
     progress = serving.progress()
     service = drivers.find(plan.name)
-    if service is not None and service.seen.foreign:
-        from dsv4_launch.run.claim import foreign
+    if service is not None:
+        from dsv4_launch.run.service import must_be_ours
 
-        raise HostError(foreign(service.seen))
+        must_be_ours(service.seen)
 
     def ready_to_launch() -> None:
         """The name of the image stands for what it stood for then."""

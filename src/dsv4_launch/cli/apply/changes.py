@@ -21,11 +21,11 @@ def running_plan(seen: Seen) -> Plan:
     Raises HostError when it carries none, InputError when this version of dsv4 does not take it any more.
     """
     from dsv4_launch.plan.resolve import resolve
+    from dsv4_launch.run.service import must_be_ours
     from dsv4_launch.run.status.status import loaded
 
     where = f"{seen.target} {seen.name}"
-    if seen.foreign:
-        raise HostError(f"{seen.name} was not launched by dsv4.", where=where, code="foreign")
+    must_be_ours(seen)
     if not seen.config:
         raise HostError(
             f"{seen.name} carries no config: its record was lost.",

@@ -141,14 +141,12 @@ def _hub_variables(plan: Plan | None) -> dict[str, str]:
 def _deployment(name: str, target: str | None) -> tuple[Seen, Plan | None]:
     from dsv4_launch.errors import Dsv4Error
     from dsv4_launch.plan.resolve import resolve
+    from dsv4_launch.run.service import must_be_ours
     from dsv4_launch.run.status.status import loaded
 
     seen = statuses.find(name, target).seen
     where = f"{seen.target} {seen.name}"
-    if seen.foreign:
-        raise HostError(
-            f"{seen.name} was not launched by dsv4.", where=where, fix="Measure it by --url.", code="foreign"
-        )
+    must_be_ours(seen, "Measure it by --url.")
     if seen.life != "running" or not seen.base_url:
         fix = f"`dsv4 status {seen.name}` says what became of it."
         raise HostError(f"{seen.name} does not run.", where=where, fix=fix, code="not-running")

@@ -114,10 +114,11 @@ def checked_url(url: str) -> str:
 
 
 def _deployment(name: str, target: str | None) -> _Server:
+    from dsv4_launch.run.service import must_be_ours
+
     seen = statuses.find(name, target).seen
     where = f"{seen.target} {seen.name}"
-    if seen.foreign:
-        raise HostError(f"{seen.name} was not launched by dsv4.", where=where, fix="Test it by --url.", code="foreign")
+    must_be_ours(seen, "Test it by --url.")
     if seen.life != "running" or not seen.base_url:
         fix = f"`dsv4 status {seen.name}` says what became of it."
         raise HostError(f"{seen.name} does not run.", where=where, fix=fix, code="not-running")

@@ -111,8 +111,9 @@ def show_config(argument: str | None, target: str | None, builtin: str | None, o
             sys.stdout.write(text)
         return 0
     seen = find(str(argument), target).seen
-    if seen.foreign:
-        raise HostError(f"{seen.name} was not launched by dsv4.", where=f"{seen.target} {seen.name}", code="foreign")
+    from dsv4_launch.run.service import must_be_ours
+
+    must_be_ours(seen)
     text = _yaml(dict(seen.config))
     if output is options.Output.json:
         facts = {"name": seen.name, "target": seen.target, "digest": seen.digest, "user": seen.user}
@@ -179,13 +180,13 @@ def _drift(seen: Seen, plan: Plan, argument: str) -> str:
 
 def _status(service: drivers.Service, drift: str | None = None) -> Status:
     from dsv4_launch.run.endpoint import ask
+    from dsv4_launch.run.service import belongs
     from dsv4_launch.run.status import status as judging
     from dsv4_launch.run.status.drift import drift_of_version
 
     seen = service.seen
     if seen.foreign:
-        why = f"the name belongs to a {'container' if seen.target == 'docker' else 'process'} that dsv4 did not make"
-        return judging.Status(seen.name, "absent", why=why, target=seen.target)
+        return judging.Status(seen.name, "absent", why=f"the name {belongs(seen)}", target=seen.target)
     if drift is None:
         drift = drift_of_version(seen)
     lines = lambda: service.driver.logs(seen.name, follow=False, tail=judging.MAX_LINES)  # noqa: E731

@@ -48,11 +48,10 @@ def watch(argument: str, target: str | None, output: options.Output) -> int:
 
 def _take(seen: Seen) -> WatchLock:
     """The right to watch it. Raises HostError."""
-    from dsv4_launch.run.claim import foreign
+    from dsv4_launch.run.service import must_be_ours
     from dsv4_launch.run.watch import lock as watch_lock
 
-    if seen.foreign:
-        raise HostError(foreign(seen))
+    must_be_ours(seen)
     lock = watch_lock.take(seen.target, seen.name)
     if lock is None:
         raise HostError(

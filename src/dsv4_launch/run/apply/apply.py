@@ -25,6 +25,9 @@ from dsv4_launch.run.start.stage_times import StageTimes
 from dsv4_launch.run.world import Options, World
 from dsv4_launch.targets import render
 
+# Somebody else came to have the name, with dsv4 or without it.
+_THEIRS = frozenset({"name-taken", "foreign"})
+
 
 def preflight(change: Change, world: World, options: Options, progress: Progress) -> Judged:
     """Judge the host for the new plan, as if the old service were gone. Raises HostError; nothing has changed then."""
@@ -98,7 +101,7 @@ def _make(work: Work, world: World, times: StageTimes) -> Applied:
             record(plan, digest, world, progress, "failed", by=options.by, why=str(error))
         raise work.back(error) from None
     except Dsv4Error as error:
-        if any(problem.code == "name-taken" for problem in error.problems):
+        if any(problem.code in _THEIRS for problem in error.problems):
             raise  # somebody else launched under this name meanwhile: theirs is left alone
         raise work.back(error) from None
     record(plan, digest, world, progress, "healthy", by=options.by)

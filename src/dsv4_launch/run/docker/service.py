@@ -16,7 +16,7 @@ from dsv4_launch.run.docker.errors import refused
 from dsv4_launch.run.docker.seen import seen
 from dsv4_launch.run.logs.lines import LineSplitter
 from dsv4_launch.run.native.processes import Process
-from dsv4_launch.run.service import Seen
+from dsv4_launch.run.service import Seen, must_be_ours
 from dsv4_launch.targets.docker import LABEL_NAME
 from dsv4_launch.values import Command
 
@@ -49,8 +49,8 @@ class DockerDriver:
         """Run the filled command as it is; its secrets reach it by the environment of the process.
 
         A finished container of ours with that name is replaced. One that was created but could not start is removed
-        again, by its id: never by a name that another launch may own. Raises HostError (``name-taken``,
-        ``port-taken``, …) or ToolError.
+        again, by its id: never by a name that another launch may own. Raises HostError (``foreign``,
+        ``name-taken``, ``port-taken``, …) or ToolError.
         """
         if plan is None:
             raise ValueError("a container is created from a plan")
@@ -162,13 +162,7 @@ class DockerDriver:
         if data is None:
             return
         old = seen(data)
-        if old.foreign:
-            raise HostError(
-                f"The name {name} belongs to a container that dsv4 did not make ({old.life}).",
-                where=f"container {name}",
-                fix=f"Rename the deployment, or `docker rm {name}` if nobody needs it.",
-                code="name-taken",
-            )
+        must_be_ours(old, f"Rename the deployment, or `docker rm {name}` if nobody needs it.")
         if old.life == "exited" or (old.life == "created" and old.error):
             self._remove_id(data["Id"])
 

@@ -243,9 +243,10 @@ def test_a_second_ctrl_c_leaves_nothing_and_says_so(scene: Scene) -> None:
     assert scene.engine.runs is None
 
 
-def test_a_name_that_somebody_else_took_meanwhile_is_left_alone(scene: Scene) -> None:
-    scene.engine.refuses[8001] = HostError("taken", code="name-taken")
-    assert scene.fails(HostError) == ["name-taken"]
+@pytest.mark.parametrize("code", ["name-taken", "foreign"])
+def test_a_name_that_somebody_else_took_meanwhile_is_left_alone(scene: Scene, code: str) -> None:
+    scene.engine.refuses[8001] = HostError("taken", code=code)
+    assert scene.fails(HostError) == [code]
     assert scene.engine.calls == ["stop", "remove", "create 8001"]
 
 
