@@ -173,6 +173,11 @@ def nearest(name: str, names: Iterable[str], prefix: str = "") -> str | None:
     return folded[found[0]] if found else None
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """``1 file``, ``2,000 files``; ``several`` where an s is not enough."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def clean(text: str) -> str:
     """Text from outside without control characters: it cannot move the cursor, colour or clear a terminal."""
     if text.isprintable():

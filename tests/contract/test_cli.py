@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -137,6 +137,29 @@ def test_a_group_without_a_subcommand_says_what_the_program_does_without_a_comma
 def test_an_option_in_front_of_the_command_is_a_wrong_command_line_that_names_it(run: Run) -> None:
     code, out, _ = run("--output", "json", "plan")
     assert envelope(out, "plan", code)["exit_code"] == 2
+
+
+def _leaves(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command that is no group, as the words that call it."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield path
+        return
+    for name, one in below.items():
+        yield from _leaves(one, (*path, name))
+
+
+@pytest.mark.parametrize("words", list(_leaves(typer.main.get_command(app))), ids=" ".join)
+def test_a_wrong_option_leads_to_the_help_of_its_own_command(words: tuple[str, ...], run: Run) -> None:
+    for wrong in ("--no-such-option", "--output", "--help=1"):
+        code, out, err = run(*words, wrong)
+        assert (code, out) == (2, "")
+        assert f"hint: `dsv4 {' '.join(words)} --help` shows how." in err, wrong
+
+
+def test_an_option_without_its_value_leads_to_the_help_of_its_own_command(run: Run) -> None:
+    _, _, err = run("bench", "tune", "--vary")
+    assert "hint: `dsv4 bench tune --help` shows how." in err
 
 
 def test_the_version(run: Run) -> None:

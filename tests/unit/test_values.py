@@ -15,6 +15,7 @@ from dsv4_launch.values import (
     Ref,
     RefName,
     canonical_json,
+    counted,
     digest,
     fill,
     host_path,
@@ -83,3 +84,17 @@ def test_nearest_and_listed():
 
 def test_to_data_gives_plain_json_types():
     assert to_data((Ref("home"), {"k": (1, None)})) == [{"ref": "home"}, {"k": [1, None]}]
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        ((0, "file"), "0 files"),
+        ((1, "file"), "1 file"),
+        ((2000, "file"), "2,000 files"),
+        ((1, "advisory", "advisories"), "1 advisory"),
+        ((2, "advisory", "advisories"), "2 advisories"),
+    ],
+)
+def test_one_is_one_and_several_are_several(told, text):
+    assert counted(*told) == text

@@ -8,6 +8,7 @@ from typing import Literal
 
 from dsv4_launch.bench.point import Point
 from dsv4_launch.bench.results import Run, Side
+from dsv4_launch.values import counted
 
 Kind = Literal["run", "tool", "reference"]
 Status = Literal["ok", "client-limited", "some requests failed", "failed"]
@@ -54,7 +55,7 @@ def sample(concurrency: int, repeat: int, point: Point | None, side: Side | None
         kept = point if point is not None and point.completed else None
         return Sample(concurrency, repeat, "failed", why, kept, side)
     if point.failed:
-        status, why = "some requests failed", f"{point.failed} of {point.requests} requests failed."
+        status, why = "some requests failed", f"{point.failed} of {counted(point.requests, 'request')} failed."
     elif side is not None and side.client.verdict == "client":
         status, why = "client-limited", "; ".join(side.client.why) or "The load generator was the limit."
     else:

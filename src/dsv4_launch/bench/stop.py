@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dsv4_launch.bench.point import Point
 from dsv4_launch.bench.results import Method, Planned, Slo
+from dsv4_launch.values import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def stop(method: Method, points: Iterable[Point]) -> Stop | None:
 
 def _why(method: Method, point: Point, best: float) -> str:
     if method.stop_error_rate and point.error_rate > method.stop_error_rate:
-        return f"{point.failed} of {point.requests} requests failed"
+        return f"{point.failed} of {counted(point.requests, 'request')} failed"
     if method.stop_on_slo and (broken := broken_slo(method.slo, point)):
         return broken
     if method.stop_fall and point.total_throughput < (1 - method.stop_fall) * best:

@@ -3,6 +3,7 @@
 from dsv4_launch.catalog.thresholds import number
 from dsv4_launch.checks.base import Context, Finding, check, on_gpus
 from dsv4_launch.checks.container import engine_of
+from dsv4_launch.values import counted
 
 
 @check("ENG005", requires=("CTR002",), severity="warning")
@@ -32,5 +33,6 @@ def processors(context: Context) -> Finding | None:
     has = context.known(system.cpu_count, "system.cpu_count")
     if has >= need:
         return None
-    found = f"{has} processors may be used here, {context.plan.gpus.count} GPUs keep {need} busy"
+    busy = f"{need} are kept busy by {counted(context.plan.gpus.count, 'GPU')}"
+    found = f"{counted(has, 'processor')} may be used here; {busy}"
     return Finding(found, "give the server more (cgroup, taskset, instance type)")

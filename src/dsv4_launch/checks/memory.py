@@ -6,6 +6,7 @@ from dsv4_launch.catalog.thresholds import number
 from dsv4_launch.checks.base import Context, Finding, check, on_gpus
 from dsv4_launch.checks.container import ours_runs
 from dsv4_launch.plan.types import Plan
+from dsv4_launch.values import counted
 
 GIB = 1024**3
 
@@ -46,7 +47,8 @@ def shared_memory(context: Context) -> Finding | None:
         where, fix = "This host's /dev/shm", "remount it larger: `mount -o remount,size=32g /dev/shm`"
     if has >= need:
         return None
-    return Finding(f"{where} is {has / GIB:.1f} GiB, {context.plan.gpus.count} ranks should have {need / GIB:.0f}", fix)
+    ranks = counted(context.plan.gpus.count, "rank")
+    return Finding(f"{where} is {has / GIB:.1f} GiB; {need / GIB:.0f} are wanted for {ranks}", fix)
 
 
 @check("MEM003", severity="warning")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -56,8 +57,23 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+@contextmanager
+def _of(ctx: typer.Context) -> Iterator[None]:
+    """A wrong command line knows the command that it is of: typer's parser does not tell it of an option's value."""
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "ctx", ctx) is None:
+            error.ctx = ctx  # type: ignore[attr-defined]
+        raise
+
+
 class Command(TyperCommand):
     """A command whose arguments are shown as their metavars say: ``[CONFIG]``, not ``[CONFIG] <str>``."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        with _of(ctx):
+            return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
@@ -78,6 +94,10 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """The program with its commands under headings; or a group of commands, each with its first sentence in full."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        with _of(ctx):
+            return super().parse_args(ctx, args)
 
     def format_commands(self, _: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         if set(self.commands) != {name for commands in COMMANDS.values() for name in commands}:

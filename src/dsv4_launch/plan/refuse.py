@@ -10,6 +10,7 @@ from dsv4_launch.plan.binds import looks_like_a_secret
 from dsv4_launch.plan.lookup import Known
 from dsv4_launch.plan.parts import gpu_count
 from dsv4_launch.plan.settings import Settings
+from dsv4_launch.values import counted
 
 Where = Callable[[tuple[str | int, ...]], str]
 
@@ -133,7 +134,7 @@ def layout(config: LaunchConfig, known: Known, settled: Settings, where: Where) 
             return [
                 Problem(
                     "layout",
-                    f"gpus lists {len(config.gpus)} GPUs; the parallel layout needs {count}.",
+                    f"gpus lists {counted(len(config.gpus), 'GPU')}; the parallel layout needs {count}.",
                     where(("gpus",)),
                     "List more GPUs, or lower parallel.tensor, parallel.data or parallel.pipeline.",
                 )

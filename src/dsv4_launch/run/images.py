@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from dsv4_launch.errors import Problem, ToolError
 from dsv4_launch.run.progress import Now, Progress
+from dsv4_launch.values import counted
 
 # A layer of several GB is unpacked without a word; a registry that sends nothing for this long will not any more.
 NO_PROGRESS_S: Final = 300.0
@@ -96,7 +97,7 @@ class Layers:
             sum(self.done.values()),
             sum(self.total.values()),
             "B",
-            f"{ready} of {len(self.status)} layers ready" if self.status else "",
+            f"{ready} of {counted(len(self.status), 'layer')} ready" if self.status else "",
         )
 
 

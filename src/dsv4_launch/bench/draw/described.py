@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dsv4_launch.bench.point import Point
 from dsv4_launch.bench.results import Fingerprint, GpuPrint, Method, Planned, Run, Side, Workload
 from dsv4_launch.bench.series import Sample, Series, sample
+from dsv4_launch.values import counted
 
 Measured = tuple[Planned, Side | None, Point | None]
 
@@ -23,7 +24,7 @@ def run_series(run: Run, measured: Iterable[Measured], label: str = "", problems
             samples.append(sample(planned.concurrency, planned.repeat, point, side))
     notes = [*problems]
     if open_points:
-        notes.append(f"{len(open_points)} of {len(run.points)} planned points are not measured yet.")
+        notes.append(f"Not measured yet: {len(open_points)} of {counted(len(run.points), 'planned point')}.")
     if run.state not in ("complete", "running"):
         notes.append(f"The run is {run.state}{': ' + run.why if run.why else ''}.")
     return Series(
@@ -95,7 +96,9 @@ def workload(asked: Workload) -> str:
         volume = f"{asked.total_tokens:,} tokens a point"
     else:
         volume = (
-            f"{asked.requests_per_concurrency} requests for each in flight" if asked.requests_per_concurrency else ""
+            f"{counted(asked.requests_per_concurrency, 'request')} for each in flight"
+            if asked.requests_per_concurrency
+            else ""
         )
     shared = f"{asked.prefix_ratio:.0%} of the input shared" if asked.prefix_ratio else ""
     thinking = "" if asked.thinking is None else f"thinking {'on' if asked.thinking else 'off'}"
@@ -110,7 +113,7 @@ def method(how: Method) -> str:
     service = ", ".join(f"{name} {limit:g} ms" for name, limit in limits if limit)
     parts = (
         f"warm-up {how.warmup_per_concurrency} x concurrency",
-        f"{how.repeats} repeat{'s' if how.repeats > 1 else ''}",
+        counted(how.repeats, "repeat"),
         f"{how.rest_s:g} s rest",
         f"SLO: {service}" if service else "",
     )

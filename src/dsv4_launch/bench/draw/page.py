@@ -17,6 +17,7 @@ from typing import Any
 from dsv4_launch.bench.draw import look, tables
 from dsv4_launch.bench.draw.charts import CHARTS, Chart, Row, applies, spec, starts_log
 from dsv4_launch.bench.series import Series
+from dsv4_launch.values import counted
 
 _KINDS = {"run": "", "tool": "another tool's file", "reference": "published by others"}
 
@@ -95,7 +96,7 @@ def _described(chart: Chart, rows: Sequence[Row], labels: Sequence[str], *, log:
 def _lead(series: Sequence[Series], drawn: bool) -> str:
     samples = sum(len(one.samples) for one in series)
     models = dict.fromkeys(one.facts["model"] for one in series if one.facts.get("model") and one.kind == "run")
-    text = ". ".join(filter(None, (f"{len(series)} series, {samples} points", ", ".join(models)))) + "."
+    text = ". ".join(filter(None, (f"{len(series)} series, {counted(samples, 'point')}", ", ".join(models)))) + "."
     keys = "The figures of a point: with the mouse, or, once a chart has the focus, with the keys ← and →."
     more = f'<span class="needs-script" hidden> {keys}</span>' if drawn else ""
     return f'<p class="quiet">{escape(text)}{more}</p>'

@@ -14,7 +14,7 @@ from dsv4_launch.catalog.releases import nearest_release
 from dsv4_launch.cli import options, show
 from dsv4_launch.errors import InputError, UsageError
 from dsv4_launch.plan.advise import Match, explain_log
-from dsv4_launch.values import listed, nearest
+from dsv4_launch.values import counted, listed, nearest
 
 _LONGEST_LINE = 65_536
 _SHOWN_CHARACTERS = 200
@@ -84,7 +84,7 @@ def _human(found: Sequence[Advisory]) -> None:
         places = advisory.gpu or (() if "cpu" in advisory.arch else advisory.arch)
         where = ", ".join((*advisory.versions, *places)) or "everywhere"
         show.say(f"{advisory.id}  {advisory.severity:<7}  {advisory.title}  ({where})")
-    show.note(f"{len(found)} advisories; `dsv4 explain ID` says more")
+    show.note(f"{counted(len(found), 'advisory', 'advisories')}; `dsv4 explain ID` says more")
 
 
 def _human_matches(matches: Sequence[Match]) -> None:

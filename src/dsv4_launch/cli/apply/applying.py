@@ -12,6 +12,7 @@ from dsv4_launch.cli.apply import changes
 from dsv4_launch.cli.apply.histories import history_of
 from dsv4_launch.cli.apply.smoke import skips, smoke
 from dsv4_launch.errors import Dsv4Error, GateError, HostError, Interrupted, UsageError
+from dsv4_launch.values import counted
 
 if TYPE_CHECKING:
     from dsv4_launch.plan.compare import Comparison
@@ -218,7 +219,7 @@ def _show(
     plan: Plan, found: Comparison | None, fallback: Fallback | None, wanted: Chosen, say: Callable[[str], None]
 ) -> None:
     if found is not None:
-        say(f"{plan.name}: {len(found.differences)} differences (running -> config)")
+        say(f"{plan.name}: {counted(len(found.differences), 'difference')} (running -> config)")
         changes.tell(found, say)
     if fallback is not None:
         say(f"If it fails, the plan {fallback.digest} is launched again.")

@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from dsv4_launch.cli import options
+from dsv4_launch.values import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +49,7 @@ def diff(
     found = changes.compare_running(seen, plan, names=name is None)
     shown = loaded.origins.file
     count = len(found.differences)
-    told = f"{count} difference{'s' if count != 1 else ''}"
+    told = counted(count, "difference")
     problem = Problem(
         "differs",
         f"What runs as {seen.name} is not what {shown} says: {told}.",

@@ -20,6 +20,7 @@ from dsv4_launch.errors import InputError, UsageError
 from dsv4_launch.run.bench import store
 from dsv4_launch.run.bench.point import Bench, now
 from dsv4_launch.run.bench.sweep import Live, Swept, same_server, start, sweep
+from dsv4_launch.values import counted
 
 if TYPE_CHECKING:
     from dsv4_launch.cli.bench.reaching import Server
@@ -172,9 +173,8 @@ def _estimate(
         return 0
     for key, low_s, high_s in found.points:
         show.say(f"{key}  {clock_text(low_s):>9} to {clock_text(high_s)}")
-    show.say(
-        f"The sweep of {len(points)} points takes between {clock_text(found.low_s)} and {clock_text(found.high_s)}."
-    )
+    span = f"between {clock_text(found.low_s)} and {clock_text(found.high_s)}"
+    show.say(f"The sweep of {counted(len(points), 'point')} takes {span}.")
     if found.high_s > 3600:
         show.note("hint: fewer points (--concurrency) or less volume (--total-tokens) make it shorter.")
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsv4_launch.cli import show
 from dsv4_launch.run.progress import PLAIN_EVERY_S, clock_text
+from dsv4_launch.values import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,10 +118,13 @@ class PlainLive:
         self._all = len(todo)
         before = sum(1 for one in done if one.side is not None and one.planned not in todo)
         if not todo:
-            self._write(f"Nothing is left to measure: {before} points were measured before")
+            self._write(f"Nothing is left to measure: {counted(before, 'point')} measured before")
             return
-        points = "1 point" if len(todo) == 1 else f"{len(todo)} points"
-        told = (f"{points} to measure", f"{before} measured before" if before else "", left_text(eta_s))
+        told = (
+            f"{counted(len(todo), 'point')} to measure",
+            f"{before} measured before" if before else "",
+            left_text(eta_s),
+        )
         self._write(", ".join(filter(None, told)))
         self._write(line(HEADS))
 
@@ -139,7 +143,7 @@ class PlainLive:
         for text in remarks(side):
             self._write(f"  {show.clean(text)}")
         if eta_s is not None and self._number < self._all:
-            self._write(f"  {self._number} of {self._all} points, {left_text(eta_s)}")
+            self._write(f"  {self._number} of {counted(self._all, 'point')}, {left_text(eta_s)}")
 
     def say(self, text: str) -> None:
         """A line that stays."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dsv4_launch.cli import options, show
 from dsv4_launch.errors import HostError, Problem, UsageError
-from dsv4_launch.values import listed
+from dsv4_launch.values import counted, listed
 
 if TYPE_CHECKING:
     from dsv4_launch.bench.series import Series
@@ -91,7 +91,7 @@ def notes_of(series: Sequence[Series]) -> list[str]:
         (errors, "lost some requests (squares)"),
         (limited, "limited by the load generator, not by the server (triangles): that is what the client can do"),
     )
-    return [f"{count} of {len(samples)} points: {what}." for count, what in told if count]
+    return [f"{count} of {counted(len(samples), 'point')}: {what}." for count, what in told if count]
 
 
 def write(

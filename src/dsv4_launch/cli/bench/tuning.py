@@ -20,7 +20,7 @@ from dsv4_launch.config.load import to_data
 from dsv4_launch.config.write import entry_lines
 from dsv4_launch.errors import Dsv4Error, ImpossibleError, InputError, Problem, ServerError, SmokeError, UsageError
 from dsv4_launch.run.bench import store
-from dsv4_launch.values import nearest
+from dsv4_launch.values import counted, nearest
 
 if TYPE_CHECKING:
     from dsv4_launch.bench.tune import Best, Candidate, Scored, Tune
@@ -212,7 +212,7 @@ def _scored(folder: Path, doc: Tune) -> list[Scored]:
 def _write_best(folder: Path, doc: Tune) -> None:
     """The winner's config, from which a launch makes the very same server."""
     best = next(c for c in doc.candidates if doc.winner is not None and c.key == doc.winner.key)
-    head = f"# The best of {len(doc.candidates)} configurations: {_label(best)}\n"
+    head = f"# The best of {counted(len(doc.candidates), 'configuration')}: {_label(best)}\n"
     store.replace_text(folder / BEST, head + _text(_loaded(doc, best)))
 
 

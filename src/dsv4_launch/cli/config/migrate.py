@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from dsv4_launch.cli import options, show
+from dsv4_launch.values import counted
 
 if TYPE_CHECKING:
     from dsv4_launch.convert.migrate.migration import Migrated
@@ -69,7 +70,7 @@ def migrate(
         write(path, before, found.text.encode())
     stale = Problem(
         "not-migrated",
-        f"{shown} is for vLLM {found.before}; moved to {to} it changes in {len(found.changes)} place(s).",
+        f"{shown} is for vLLM {found.before}; moved to {to} it changes in {counted(len(found.changes), 'place')}.",
         shown,
         f"`dsv4 migrate {config} --to {to}` moves it.",
     )

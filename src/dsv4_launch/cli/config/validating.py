@@ -16,7 +16,7 @@ from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import ImpossibleError, InputError, Problem, UsageError, most_basic
 from dsv4_launch.plan.repair import Change
 from dsv4_launch.plan.resolve import examine_config, resolve_to_fit
-from dsv4_launch.values import canonical_json
+from dsv4_launch.values import canonical_json, counted
 
 if TYPE_CHECKING:
     from dsv4_launch.facts import HostFacts
@@ -169,7 +169,7 @@ def _human(verdicts: Sequence[Verdict], _exit_code: int) -> None:
     bad = sum(not verdict.ok for verdict in verdicts)
     if bad:
         errors = sum(len(verdict.errors) for verdict in verdicts)
-        show.note(f"{bad} of {len(verdicts)} configs not valid, {errors} problem{'s' if errors != 1 else ''}")
+        show.note(f"{bad} of {counted(len(verdicts), 'config')} not valid, {counted(errors, 'problem')}")
 
 
 def _value(value: object) -> str:

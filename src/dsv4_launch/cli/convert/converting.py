@@ -19,6 +19,7 @@ from dsv4_launch.convert.read.secrets import secret_values, without_secrets
 from dsv4_launch.errors import Dsv4Error, InputError
 from dsv4_launch.plan.resolve import resolve, resolve_to_fit
 from dsv4_launch.targets import render, shell
+from dsv4_launch.values import counted
 
 
 def read_text(argument: str) -> tuple[str, str]:
@@ -63,7 +64,8 @@ def imported_text(text: str, name: str, vllm: str | None, gpu: str | None) -> tu
     imported = import_launch(launch, text, vllm, gpu)
     notes = list(imported.notes)
     if len(launches) > 1:
-        notes.append(Note("lost", f"{len(launches) - 1} more launches of the text: import them one by one"))
+        others = counted(len(launches) - 1, "more launch", "more launches")
+        notes.append(Note("lost", f"{others} of the text: import each by itself"))
     data = _labelled(launch) if not vllm and not gpu else None
     if data is not None:
         return config_text(data, (), name), []

@@ -18,6 +18,7 @@ from dsv4_launch.convert.lint.judge import Verdict, lint, lint_argv
 from dsv4_launch.convert.read.secrets import secret_values, without_secrets
 from dsv4_launch.convert.read.words import Places
 from dsv4_launch.errors import Dsv4Error, InputError
+from dsv4_launch.values import counted
 
 _MOST_SHOWN = 100
 # A text of the largest size, with every character of it escaped.
@@ -91,7 +92,7 @@ def _human(verdict: Verdict, text: str, name: str, places: Places) -> None:
     release = verdict.imported.engine.release
     gpu = str(verdict.imported.data["gpu"]) if verdict.imported.gpu_told else "no GPU named (--gpu)"
     counts = {s: sum(f.severity == s for f in verdict.findings) for s in ("error", "warning", "info")}
-    found = ", ".join(f"{n} {s}{'s' if n != 1 and s != 'info' else ''}" for s, n in counts.items() if n) or "nothing"
+    found = ", ".join(counted(n, s, "info" if s == "info" else "") for s, n in counts.items() if n) or "nothing"
     show.say(f"{name}: vLLM {release.table}, {gpu}: {found} found")
     show.say("")
     one_command = verdict.launch.kind in ("docker", "native", "argv")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dsv4_launch.cli import options, show
 from dsv4_launch.errors import HostError
+from dsv4_launch.values import counted
 
 if TYPE_CHECKING:
     from dsv4_launch.plan.types import PlannedGpus
@@ -59,7 +60,7 @@ def _missing(gpus: PlannedGpus) -> str:
             count = nvml.count()
             listed = gpus.visible if isinstance(gpus.visible, tuple) else range(gpus.count)
             if count <= max(listed, default=-1):
-                return f"{count} GPUs are there, {gpus.count} are needed"
+                return f"{count} of {counted(gpus.count, 'GPU')} are there"
             # A fabric is set up as a whole: with GPUs that are chosen later, all of them count.
             states = nvml.fabric(listed if isinstance(gpus.visible, tuple) else range(count))
     except CouldNotLook as error:

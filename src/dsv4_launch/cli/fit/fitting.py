@@ -19,6 +19,7 @@ from dsv4_launch.plan.fit.startup_log import Logged, read_log
 from dsv4_launch.plan.fit.sweep import sweep as sweep_over
 from dsv4_launch.plan.fit.types import MemoryFit, Question
 from dsv4_launch.plan.resolve import resolve
+from dsv4_launch.values import counted
 
 
 def run_fit(
@@ -149,7 +150,7 @@ def run_recommend(
     )
     if not choices:
         raise ImpossibleError(
-            f"No layout on {gpus} {kind.title} holds {concurrency:,} requests of {context:,} tokens at once.",
+            f"No layout on {gpus} {kind.title} holds {counted(concurrency, 'request')} of {context:,} tokens at once.",
             fix="Fewer or shorter requests, or more GPUs; waiting requests are queued by the server.",
             code="memory",
         )

@@ -9,6 +9,7 @@ from dsv4_launch.cli import show
 from dsv4_launch.config.write import config_lines
 from dsv4_launch.plan.fit.sweep import Row
 from dsv4_launch.plan.fit.types import Capacity, MemoryFit
+from dsv4_launch.values import counted
 
 if TYPE_CHECKING:
     from dsv4_launch.plan.fit.recommend import Choice
@@ -31,7 +32,7 @@ def _short(fit: MemoryFit) -> list[str]:
         f"{fit.max_model_len:,} tokens (the log will say {_span(low.max_concurrency, high.max_concurrency, 2)}x)",
     ]
     if fit.engines > 1:
-        lines.append(f"all {fit.engines} engines: {fit.sums.resident_concurrency:,} requests")
+        lines.append(f"all {fit.engines} engines: {counted(fit.sums.resident_concurrency, 'request')}")
     return lines
 
 
@@ -156,7 +157,7 @@ def show_choices(choices: Sequence[Choice], config: Mapping[str, Any], most: int
     console = show.console()
     for number, choice in enumerate(choices[:most], start=1):
         sure = "" if choice.certain else "  (only if the overhead is not at its highest)"
-        console.print(Text(f"{number}. {choice.layout} on {choice.gpus} GPUs{sure}", style="bold"))
+        console.print(Text(f"{number}. {choice.layout} on {counted(choice.gpus, 'GPU')}{sure}", style="bold"))
         for text in choice.decides:
             console.print(Text(f"   {text}"))
         for m in choice.measured:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from dsv4_launch.cli import options, show
+from dsv4_launch.values import counted
 
 if TYPE_CHECKING:
     from dsv4_launch.run.caches import CacheFolder
@@ -90,7 +91,7 @@ def prune(
 
 
 def _many(count: int) -> str:
-    return f"{count} cache{'' if count == 1 else 's'}"
+    return counted(count, "cache")
 
 
 def _line(one: CacheFolder) -> str:

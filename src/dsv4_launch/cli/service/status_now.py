@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from dsv4_launch.values import counted
+
 if TYPE_CHECKING:
     from dsv4_launch.cli.service.statuses import Judged
     from dsv4_launch.host.nvml_now import GpuNow, Nvml
@@ -101,7 +103,7 @@ def lines(one: Status) -> Iterable[str]:
     since = one.finished or one.started or one.created
     parts = [one.target, f"since {since[:19]}Z", f"up {span_text(one.uptime_s)}" if one.uptime_s is not None else ""]
     parts += [f"launched by {one.user}" if one.user else "", f"vLLM {one.vllm}" if one.vllm else ""]
-    parts.append(f"restarted {one.restarts} times" if one.restarts else "")
+    parts.append(f"restarted {counted(one.restarts, 'time')}" if one.restarts else "")
     yield ", ".join(part for part in parts if part)
     if one.state in ("ready", "starting") and one.base_url:
         yield f"endpoint  {one.base_url}/v1" + (f" ({', '.join(one.models)})" if one.models else "")

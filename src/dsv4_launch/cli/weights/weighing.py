@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsv4_launch.cli import options, show
 from dsv4_launch.errors import ImpossibleError, Interrupted, Problem, UsageError, WeightsError
+from dsv4_launch.values import counted
 
 if TYPE_CHECKING:
     from dsv4_launch.run.progress import Progress
@@ -55,7 +56,7 @@ def pull(
         data = {"repo": found.repo, "commit": found.commit, "path": found.path, "cache": wanted.cache}
         show.envelope("pull", 0, {**data, "size_bytes": found.size_bytes, "files": found.files, "source": source})
         return 0
-    show.say(f"{found.repo} is complete at {found.commit}: {found.files} files, {_size(found.size_bytes)}")
+    show.say(f"{found.repo} is complete at {found.commit}: {counted(found.files, 'file')}, {_size(found.size_bytes)}")
     show.say(f"  in {found.path}")
     if not COMMIT.fullmatch(wanted.revision):
         show.note("`dsv4 pin` writes this commit into a config, so that every node serves the same bytes.")
@@ -76,7 +77,7 @@ def ls(model: str | None, output: options.Output) -> int:
         show.note(f"No weights{f' of {wanted.repo}' if wanted else ''} in {cache}.")
     for one in found:
         refs = f" ({', '.join(one.refs)})" if one.refs else ""
-        show.say(f"{one.repo} {one.commit}{refs}  {one.files} files, {_size(one.size_bytes)}, {_state(one)}")
+        show.say(f"{one.repo} {one.commit}{refs}  {counted(one.files, 'file')}, {_size(one.size_bytes)}, {_state(one)}")
     return 0
 
 
@@ -104,7 +105,7 @@ def verify(model: str | None, revision: str | None, output: options.Output, *, r
         return 0
     for verdict in verdicts:
         size = _size(sum(file.size for file in verdict.files))
-        show.say(f"{verdict.repo} {verdict.commit}  {len(verdict.files)} files, {size}, intact")
+        show.say(f"{verdict.repo} {verdict.commit}  {counted(len(verdict.files), 'file')}, {size}, intact")
     for path in repaired:
         show.say(f"  fetched again: {path}")
     return 0

@@ -7,6 +7,7 @@ from dsv4_launch.convert.imports.importer import Imported
 from dsv4_launch.convert.read.launch import Launch
 from dsv4_launch.convert.read.words import Fault, Span
 from dsv4_launch.dataclass import dataclass
+from dsv4_launch.values import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ def found_fault(fault: Fault, more: int = 0) -> Finding:
     """A fault of the text as a finding; ``more``: how many other places have it."""
     kind = fault_kinds()[fault.code]
     why = kind.why.replace("{said}", fault.said)
-    why += f" ({more} more such place{'s' if more > 1 else ''})" if more else ""
+    why += f" ({counted(more, 'more such place')})" if more else ""
     fix = kind.fix.replace("{said}", fault.said) if "{said}" not in kind.fix or fault.said else ""
     return Finding(fault.code, kind.severity, why, fix, (fault.start, fault.end))
 

@@ -15,6 +15,7 @@ from dsv4_launch.plan.fit.planner import answer
 from dsv4_launch.plan.fit.roofline import Ceiling, ceiling
 from dsv4_launch.plan.fit.sweep import TENSOR
 from dsv4_launch.plan.fit.types import MemoryFit, Question
+from dsv4_launch.values import counted
 
 Objective = Literal["throughput", "latency", "context"]
 _BATCHED = (16384, 8192, 4096, 2048)
@@ -104,14 +105,14 @@ def _choice(asked: Question, found: MemoryFit, context: int, concurrency: int, *
     decides = [
         f"memory: {found.weights_gib:.1f} GiB of weights a GPU; {found.low.available_kv_gib:.0f} to "
         f"{found.high.available_kv_gib:.0f} GiB for KV hold {holds:,} to "
-        f"{room.high.resident_concurrency * asked.data:,} requests of {context:,} tokens",
+        f"{counted(room.high.resident_concurrency * asked.data, 'request')} of {context:,} tokens",
     ]
     if asked.tensor > 1:
         decides.append(f"each of the {asked.tensor} tensor ranks keeps a copy of the same KV cache")
     if top is not None and full is not None:
         decides.append(
             f"ceiling of decoding, never reached: {top.tokens_per_s:,.0f} tokens/s and {top.step_ms:.2f} ms a step "
-            f"with {concurrency:,} request{'' if concurrency == 1 else 's'}, "
+            f"with {counted(concurrency, 'request')}, "
             f"{full.tokens_per_s:,.0f} tokens/s with all that fit"
         )
     return Choice(

@@ -26,6 +26,7 @@ from dsv4_launch.errors import InputError
 from dsv4_launch.run.bench.client import RESULT, Client, Process, read_watch
 from dsv4_launch.run.bench.sampler import Sampler
 from dsv4_launch.run.endpoint import ask
+from dsv4_launch.values import counted
 
 # No request was finished and no token made for so long: the server hangs. One prompt of a million tokens takes 65 s on
 # eight B200s (https://github.com/vllm-project/vllm/issues/51454), sixteen at once some minutes.
@@ -191,7 +192,7 @@ def _status(
     if found is None:
         return "interrupted", f"the client ended with {code}: {crashed}"
     if not found.completed:
-        return "failed", f"none of the {found.requests} requests was completed"
+        return "failed", f"none of {counted(found.requests, 'request')} was completed"
     return "ok", ""
 
 
@@ -221,14 +222,14 @@ def _notes(
         notes.append("All requests start at once: this is a burst, not a steady load.")
     short = words.short_outputs(run.workload, raw)
     if short:
-        notes.append(f"{short} output tokens are missing: streams that broke off were counted as completed.")
+        notes.append(f"{counted(short, 'output token')} missing: streams that broke off were counted as completed.")
     if (length := words.other_input(run.workload, raw)) is not None:
         notes.append(f"A prompt had {length:.0f} tokens on average, not the {run.workload.input_len} asked for.")
     hits = server.prefix_hit_ratio if server else None
     if hits is not None and found is not None and hits > run.workload.prefix_ratio + 0.1:
         notes.append(f"{hits:.0%} of the prompt tokens came from the prefix cache.")
     if server and server.preemptions:
-        notes.append(f"The server preempted {server.preemptions:.0f} requests: its KV cache was full.")
+        notes.append(f"The server preempted {counted(round(server.preemptions), 'request')}: its KV cache was full.")
     return tuple(notes)
 
 

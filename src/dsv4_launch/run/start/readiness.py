@@ -21,6 +21,7 @@ from dsv4_launch.run.progress import Now, Progress, clock_text
 from dsv4_launch.run.service import Driver, Seen
 from dsv4_launch.run.start.stage_times import StageTime, StageTimes
 from dsv4_launch.run.start.stages import Stage, advance, all_said
+from dsv4_launch.values import counted
 
 KEPT_LINES = 400
 SHOWN_LINES = 20
@@ -235,7 +236,7 @@ def died(plan: Plan, found: Seen | None, after_s: float, tail: LogTail, code: st
     how = "its container or process is gone" if found is None else ending(found)
     why = cause(tail.last)
     if code == "crash-loop" and found is not None:
-        how += f", {found.restarts} times in a row"
+        how += f", {counted(found.restarts, 'time')} in a row"
     return ServerError(
         Problem(
             code,

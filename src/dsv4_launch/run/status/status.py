@@ -13,6 +13,7 @@ from dsv4_launch.run.service import Seen
 from dsv4_launch.run.start.readiness import KEPT_LINES, cause, ending
 from dsv4_launch.run.start.stages import Stage, read
 from dsv4_launch.run.status.now import Serving
+from dsv4_launch.values import counted
 
 # A log of weeks is not read from its beginning.
 MAX_LINES = 20_000
@@ -93,7 +94,7 @@ def _state(found: Seen, answer: Answer | None, stage: Stage) -> tuple[State, str
     if answer is not None and answer.up:
         return "ready", answer.detail, ""
     if found.life == "restarting" or found.restarts >= 3:
-        return "failed", f"it crashes again and again: {ending(found)}, {found.restarts} restarts", ""
+        return "failed", f"it crashes again and again: {ending(found)}, {counted(found.restarts, 'restart')}", ""
     was_up = stage.key == "up"
     if was_up and answer is not None:
         return "failed", f"it was up and does not answer any more: {answer.detail}", ""

@@ -25,6 +25,7 @@ from dsv4_launch.run.watch import state as watch_state
 from dsv4_launch.run.watch.event import Event, Kind
 from dsv4_launch.run.watch.policy import Backoff, Pulse
 from dsv4_launch.run.watch.subject import End, Subject
+from dsv4_launch.values import counted
 
 LOOK_EVERY_S = 2.0
 # A hang is found late by a tenth of its time at most, and metrics are not read more often than that needs.
@@ -141,7 +142,7 @@ class Watcher:
         while True:
             delay_s = self._backoff.next(self.epoch())
             if delay_s is None:
-                self._give_up(found, f"{why}, after {self.policy.max_restarts} restarts")
+                self._give_up(found, f"{why}, after {counted(self.policy.max_restarts, 'restart')}")
             limit = f"{len(self._backoff.times)} of at most {self.policy.max_restarts}"
             self._memory = replace(self._memory, restarts=self._memory.restarts + 1)
             self._tell(found, kind, why, f"It is started again in {delay_s:g} s ({limit}).")
@@ -181,7 +182,9 @@ class Watcher:
         self._anew()
         for _ in range(grown):
             if self._backoff.next(self.epoch()) is None:
-                self._give_up(found, f"{ending(found)}, and {self.policy.max_restarts} restarts did not help")
+                self._give_up(
+                    found, f"{ending(found)}, and {counted(self.policy.max_restarts, 'restart')} did not help"
+                )
         self._remember()
         self._tell(found, "died", ending(found), f"Its restart policy ({found.restart}) starts it again.")
 

@@ -20,6 +20,7 @@ from dsv4_launch.run.progress import Now, Progress, size_text
 from dsv4_launch.run.weights import cache as layout
 from dsv4_launch.run.weights.cache import Item
 from dsv4_launch.run.weights.failures import failure
+from dsv4_launch.values import counted
 
 NO_PROGRESS_S: Final = 300.0
 _LOOK_EVERY_S: Final = 1.0
@@ -153,9 +154,8 @@ class _Following:
             size, total = int(answer["missing"]), int(answer["total"])
             commit, repo = answer["commit"], self._pull.repo
             if size:
-                self._progress.say(
-                    f"{repo} at {commit}: {len(self._items)} files, {size_text(total)}; {size_text(size)} to fetch"
-                )
+                files = f"{counted(len(self._items), 'file')}, {size_text(total)}"
+                self._progress.say(f"{repo} at {commit}: {files}; {size_text(size)} to fetch")
         elif "checked" in answer:
             self._checked += int(answer["checked"])
         elif "waiting_s" in answer:
@@ -179,7 +179,7 @@ class _Following:
         done, total = sum(file.done for file in files), sum(file.total for file in files)
         here = sum(file.done == file.total for file in files)
         title = f"pulling {self._pull.repo}" if done < total else f"checking {self._pull.repo}"
-        self._progress.show(Now(title, done, total, "B", f"{here} of {len(files)} files"))
+        self._progress.show(Now(title, done, total, "B", f"{here} of {counted(len(files), 'file')}"))
         if self._watch:
             self._watch(files)
         return done

@@ -20,6 +20,7 @@ from dsv4_launch.run.progress import Now, Progress, size_text
 from dsv4_launch.run.weights import cache as layout
 from dsv4_launch.run.weights.hash import can_check, matches
 from dsv4_launch.run.weights.pull import FileNow, Pull, Watch
+from dsv4_launch.values import counted
 
 # More streams than one: an ssh connection is held to one core by its cipher.
 STREAMS: Final = 4
@@ -107,7 +108,9 @@ def _copy(pull: Pull, source: Source, name: str, progress: Progress, watch: Watc
     _check_room(pull, staging, list(wanted.values()))
     missing = sum(f.size for f in wanted.values())
     total = size_text(sum(f.size for f in files))
-    progress.say(f"{pull.repo} at {commit}: {len(files)} files, {total}; {size_text(missing)} to copy from {name}")
+    progress.say(
+        f"{pull.repo} at {commit}: {counted(len(files), 'file')}, {total}; {size_text(missing)} to copy from {name}"
+    )
     _bring(source, files, wanted, staging, folder / "blobs", progress, watch)
     _link(folder, commit, files, source.tree(commit))
     layout.write_ref(pull.cache, pull.repo, revision, commit)
@@ -176,7 +179,7 @@ def _show(files: Sequence[_Wanted], staging: Path, blobs: Path, progress: Progre
         seen.append(FileNow(file.path, min(done, file.size), file.size))
     done, total = sum(f.done for f in seen), sum(f.total for f in seen)
     here = sum(_here(blobs / f.blob, f.size) for f in files)
-    progress.show(Now("copying the weights", done, total, "B", f"{here} of {len(files)} files"))
+    progress.show(Now("copying the weights", done, total, "B", f"{here} of {counted(len(files), 'file')}"))
     if watch:
         watch(seen)
 

@@ -13,6 +13,7 @@ from dsv4_launch.run.progress import Now, Progress
 from dsv4_launch.run.weights import cache as layout
 from dsv4_launch.run.weights.cache import Cached, Item
 from dsv4_launch.run.weights.hash import blob_of, can_check, matches
+from dsv4_launch.values import counted
 
 STREAMS: Final = 4
 State = Literal["intact", "missing", "wrong-size", "wrong-hash", "unreadable", "not-checked"]
@@ -65,7 +66,7 @@ def verify(cache: str, snapshot: Cached, progress: Progress, hub: Sequence[Item]
         try:
             for number, job in enumerate(jobs):
                 while not _waited(job):
-                    detail = f"{number} of {len(jobs)} files"
+                    detail = f"{number} of {counted(len(jobs), 'file')}"
                     progress.show(Now(f"checking {snapshot.repo}", min(done[0], total), total, "B", detail))
             found = tuple(job.result() for job in jobs)
         except BaseException:

@@ -59,5 +59,5 @@ def test_a_log_says_when_nothing_is_left() -> None:
     said: list[str] = []
     PlainLive(said.append).planned((), (), 0.0)
     PlainLive(said.append).planned(POINTS[:1], (), None)
-    assert said[0] == "Nothing is left to measure: 0 points were measured before"
+    assert said[0] == "Nothing is left to measure: 0 points measured before"
     assert said[1] == "1 point to measure"
