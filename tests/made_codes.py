@@ -57,6 +57,8 @@ class Module:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.FunctionDef):
                 yield from (Made(code, self._at(node)) for code in _default(node))
+            if isinstance(node, ast.ClassDef):
+                yield from (Made(code, self._at(node), exit_code) for code, exit_code in _own(node))
             if not isinstance(node, ast.Call):
                 continue
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -164,6 +166,15 @@ def _default(node: ast.FunctionDef) -> list[str]:
         for argument, value in pairs
         if argument.arg == "code" and isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value
     ]
+
+
+def _own(node: ast.ClassDef) -> Iterator[tuple[str, int]]:
+    """The code of a class of errors, where it has one of its own."""
+    exits = [code for base in node.bases if isinstance(base, ast.Name) and (code := _exit_of(base.id)) is not None]
+    for line in node.body:
+        match line:
+            case ast.Assign(targets=[ast.Name(id="default_code")], value=ast.Constant(value=str(code))):
+                yield from ((code, exit_code) for exit_code in exits)
 
 
 def _given(node: ast.Call, taker: Taker) -> ast.expr | None:

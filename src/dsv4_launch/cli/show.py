@@ -20,8 +20,7 @@ ENVELOPE_VERSION = 1
 # What could move a terminal's cursor, colour or clear it: C0 less tab and line feed, DEL, C1.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # A code that says more than the kind of failure: an advisory's, or a name of several words.
-_TELLING = re.compile(r"[a-z0-9.]+-[a-z0-9.-]+")
-_ADVISORY = re.compile(r"D\d\d")
+_TELLING = re.compile(r"[a-z0-9.]+-[a-z0-9.-]+|D\d\d")
 
 
 def say(text: str = "") -> None:
@@ -45,21 +44,13 @@ def _writable(text: str) -> str:
 
 
 def problem(found: Problem, level: str = "error") -> None:
-    """One problem for a person: what, where, what next; on stderr. `dsv4 explain` knows the code that is shown."""
-    code = f" [{found.code}]" if _is_explained(found.code) else ""
+    """One problem for a person: what, where, what next; on stderr. `dsv4 explain` knows every code."""
+    code = f" [{found.code}]" if _TELLING.fullmatch(found.code) else ""
     note(f"{level}: {clean(found.message)}{code}")
     if found.where:
         note(f"  --> {clean(found.where)}")
     if found.fix:
         note(f"  hint: {clean(found.fix)}")
-
-
-def _is_explained(code: str) -> bool:
-    if not _TELLING.fullmatch(code):
-        return bool(_ADVISORY.fullmatch(code))
-    from dsv4_launch.cli.advisories.explaining import explanations
-
-    return code in explanations()
 
 
 def envelope(command: str, exit_code: int, data: Any = None, errors: Sequence[Problem] = ()) -> None:

@@ -30,9 +30,11 @@ def test_a_wrong_release_is_told_once_and_a_missing_one_too(capsys, tmp_path, ve
     assert [error["message"] for error in errors] == said
 
 
-def test_a_code_is_shown_only_where_explain_knows_it(capsys, tmp_path):
+def test_a_code_is_shown_where_it_says_more_than_the_kind_of_failure(capsys):
     assert main(["migrate", "flash-b200", "--to", "0.33.0"]) == 3
-    assert "[built-in]" not in capsys.readouterr().err
+    assert "[built-in]" in capsys.readouterr().err
+    assert main(["render-cmd", "--set", "engine=1"]) == 3
+    assert "[input]" not in capsys.readouterr().err
     assert main(["render-cmd", "--set", "engine.no_such_thing=1"]) == 3
     assert "[flag-unknown]" in capsys.readouterr().err
     assert main(["explain", "flag-unknown"]) == 0

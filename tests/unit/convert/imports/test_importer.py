@@ -114,7 +114,7 @@ def test_a_native_command_becomes_a_native_config():
         (RUN.format("", "").replace("v0.25.1", "latest"), "names no release"),
         (RUN.format("", ""), "--gpu does"),
         (RUN.format("", "").replace("docker", "podman"), "podman"),
-        (RUN.format("", "") + "\n\n" + RUN.format("", ""), "import them one by one"),
+        (RUN.format("", "") + "\n\n" + RUN.format("", ""), "1 more launch of the text: import each by itself"),
     ],
 )
 def test_what_cannot_be_carried_is_said_and_stands_in_the_file(text: str, said: str):
