@@ -6,9 +6,10 @@
 
 Of each release the texts are kept that a pattern of the catalog matches: stages of a start (stages.toml) and known
 failures (advisories/*.toml). A text is an argument of a logger's call, of an exception, an assertion's message or the
-title of a progress bar, with placeholders filled in; where it stands is kept too. Two libraries whose words vLLM's
-users see are read as well (EXTRA). Written to tests/recorded/messages.json. Without --source it downloads about 2 GB
-of wheels, one after the other, and keeps only their Python source (in ~/.cache/dsv4/messages). No GPU, no install.
+title of a progress bar, with placeholders filled in; where it stands is kept too. Libraries whose words vLLM's users
+see are read as well (EXTRA), and of those that are no Python the texts that their binaries hold. Written to
+tests/recorded/messages.json. Without --source it downloads about 3 GB of wheels, one after the other, and keeps only
+what it reads of them (in ~/.cache/dsv4/messages). No GPU, no install.
 Exit codes: 0 done, 6 a wheel could not be had.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import mmap
 import re
 import shutil
 import subprocess
@@ -32,14 +34,25 @@ sys.path.insert(0, str(HERE.parent / "src"))
 
 from dsv4_launch.catalog.advisories import advisories  # noqa: E402
 from dsv4_launch.catalog.version import release_tuple  # noqa: E402
+from dsv4_launch.plan.advise import explain_log  # noqa: E402
 from dsv4_launch.run.start.stages import patterns  # noqa: E402
 
 OUT = HERE.parent / "tests/recorded/messages.json"
-# Which part of a library is read, and in which versions: what releases of the catalog pin or allow.
-EXTRA: dict[str, tuple[str, tuple[str, ...]]] = {
-    "flashinfer-python": ("flashinfer/autotuner*", ("0.6.8.post1", "0.7.2.post1")),
-    "huggingface_hub": ("huggingface_hub", ("1.0.0",)),
-    "transformers": ("transformers/utils", ("5.10.4",)),
+# Which parts of a library are read, and in which versions: what releases of the catalog pin or allow.
+EXTRA: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "flashinfer-python": (("flashinfer/autotuner*", "flashinfer/jit/c*"), ("0.6.8.post1", "0.7.2.post1")),
+    "huggingface_hub": (("huggingface_hub",), ("1.0.0",)),
+    "transformers": (
+        ("transformers/utils", "transformers/*_utils*", "transformers/models/auto"),
+        ("5.10.4",),
+    ),
+    "triton": (("triton/runtime", "triton/backends/nvidia"), ("3.6.0",)),
+    "torch": (
+        ("torch/cuda/__init__*", "torch/_inductor/exc*", "torch/lib/libtorch_c*[au].so", "torch/lib/libc10*"),
+        ("2.11.0",),
+    ),
+    "nvidia-cuda-runtime": (("nvidia/cu13/lib/*",), ("13.0.96",)),
+    "nvidia-nccl-cu13": (("nvidia/nccl/lib/*",), ("2.28.9",)),
 }
 LEVELS = (
     "debug",
@@ -56,9 +69,12 @@ LEVELS = (
 )
 # What a placeholder becomes: a number, which fits where a name would stand too.
 FILLED = "7"
-_PERCENT = re.compile(r"%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[sdrfgixX]")
+_PERCENT = re.compile(r"%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[sdrfgixX]|%(?:[hlz]{0,2}[diux]|p)")
 _BRACES = re.compile(r"(?<!\{)\{[^{}]*\}(?!\})")
 LONGEST = 600
+# What can be a text in a binary, and what an error's name is where it has no blanks.
+_HELD = re.compile(rb"[\t\n -~]{12,}")
+_NAMED = ("cudaError", "CUDA_ERROR_", "CUBLAS_STATUS_")
 # What no server of this model runs.
 SKIPPED = ("benchmarks/", "tests/", "models/", "model_executor/models/", "vllm_flash_attn/", "third_party/", "data/")
 
@@ -77,12 +93,16 @@ def main() -> int:
         for kind, text, place in texts(folder / "vllm"):
             found.setdefault((kind, text), {}).setdefault(version, place)
         print(f"vllm {version}: {sum(version in places for places in found.values())} texts", flush=True)
-    for package, (part, versions) in EXTRA.items():
+    for package, (parts, versions) in EXTRA.items():
         for version in versions:
             folder = (chosen.extra or cache) / f"{package}-{version}"
             folder = folder if folder.is_dir() else unpacked(cache, package, version)
-            for kind, text, place in texts(folder, part):
-                found.setdefault((kind, text), {}).setdefault(f"{package} {version}", place)
+            for part in parts:
+                for kind, text, place in texts(folder, part):
+                    found.setdefault((kind, text), {}).setdefault(f"{package} {version}", place)
+                # Many a library has the CUDA runtime's texts in it: one place is enough.
+                for kind, text, place in native(folder, part):
+                    found.setdefault((kind, text), {f"{package} {version}": place})
     rows = [{"kind": kind, "text": text, "at": ranges(at, releases)} for (kind, text), at in sorted(found.items())]
     lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
     OUT.write_text(f'{{"releases": {json.dumps(releases)},\n "texts": [\n{lines}\n]}}\n', "utf-8")
@@ -142,17 +162,33 @@ def of_source(source: bytes) -> tuple[tuple[str, str, int], ...]:
     return tuple(found)
 
 
+def native(folder: Path, part: str) -> Iterator[tuple[str, str, str]]:
+    """Every text of the shared libraries below a folder that is explained; no binary knows the lines of its source."""
+    for path in sorted(path for path in folder.glob(part) if ".so" in path.suffixes and path.is_file()):
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for held in _HELD.finditer(data):
+                if held.end() - held.start() > LONGEST:
+                    continue
+                text = " ".join(filled(held.group().decode()).split())
+                if (" " in text or text.startswith(_NAMED)) and wanted(text) and explain_log([text]):
+                    yield "native", text, path.relative_to(folder).as_posix()
+
+
 def messages(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     """The expressions of one node that end up before a person's eyes, and how."""
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         yield from (("raise", argument) for argument in node.exc.args)
     elif isinstance(node, ast.Assert) and node.msg is not None:
         yield "raise", node.msg
+    elif isinstance(node, ast.FunctionDef) and node.name == "__str__":
+        yield from (("raise", one.value) for one in ast.walk(node) if isinstance(one, ast.Return) and one.value)
     elif isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         of = node.func.value if isinstance(node.func, ast.Attribute) else None
         if name in LEVELS and "log" in (ast.unparse(of) if of is not None else ""):
             yield from ((name.removesuffix("_once"), argument) for argument in node.args[:1])
+        if name == "__init__" and of is not None and ast.unparse(of) == "super()":
+            yield from (("raise", argument) for argument in node.args)
         yield from (("bar", word.value) for word in node.keywords if word.arg == "desc")
     elif isinstance(node, ast.FunctionDef):
         # A title that is the default of a parameter.
@@ -168,10 +204,15 @@ def messages(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
         yield "bar" if "desc" in ast.unparse(node.targets[0]) else "constant", node.value
 
 
+def filled(text: str) -> str:
+    """A format with FILLED for its placeholders."""
+    return _BRACES.sub(FILLED, _PERCENT.sub(FILLED, text))
+
+
 def literal(node: ast.expr, constants: Mapping[str, ast.expr], depth: int = 0) -> str:
     """The text of an expression, "" for none; what only a running program knows is FILLED."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return _BRACES.sub(FILLED, _PERCENT.sub(FILLED, node.value))
+        return filled(node.value)
     if isinstance(node, ast.JoinedStr):
         parts = [literal(p, {}) if isinstance(p, ast.Constant) else FILLED for p in node.values]
         return "".join(parts)
@@ -199,8 +240,14 @@ def ranges(at: Mapping[str, str], releases: list[str]) -> dict[str, str]:
     return {**found, **{version: place for version, place in at.items() if version not in releases}}
 
 
+def is_read(package: str, name: str) -> bool:
+    """Whether a file of a wheel is kept: Python source, and the binaries that EXTRA names."""
+    parts = EXTRA.get(package, ((),))[0]
+    return name.endswith(".py") or (".so" in name and any(Path(name).match(part) for part in parts))
+
+
 def unpacked(cache: Path, package: str, version: str) -> Path:
-    """The Python source of a wheel, downloaded by pip; the wheel itself is not kept."""
+    """What is read of a wheel, downloaded by pip; the wheel itself is not kept."""
     folder = cache / (version if package == "vllm" else f"{package}-{version}")
     if folder.is_dir():
         return folder
@@ -221,7 +268,7 @@ def unpacked(cache: Path, package: str, version: str) -> Path:
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     with zipfile.ZipFile(next(wheels.glob("*.whl"))) as wheel:
-        wheel.extractall(part, [name for name in wheel.namelist() if name.endswith(".py")])
+        wheel.extractall(part, [name for name in wheel.namelist() if is_read(package, name)])
     part.rename(folder)
     shutil.rmtree(wheels)
     return folder

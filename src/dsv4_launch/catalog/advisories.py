@@ -10,6 +10,7 @@ A row of ``data/advisories/*.toml``: ``id``, ``title``, ``severity``, ``cause``,
   ``re:`` starts a regular expression (bounded repeats only: a log is read in linear time)
 - ``patch``: config values to ``set`` and to ``remove``
 - ``generic``: it explains a log only behind the more specific ones
+- ``alone``: it follows from another failure, and is told only where none is found that an operator could mend
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ Severity: TypeAlias = Literal["error", "warning", "info"]
 
 # The first two hold all that a config can show, so that validating reads no more than it needs.
 _CONFIG = ("advisories/config", "advisories/config_memory")
-_LOG = ("advisories/log", "advisories/crash", "advisories/crash_machine")
+_LOG = tuple(
+    f"advisories/{name}"
+    for name in ("log", "crash", "crash_machine", "crash_ranks", "crash_kernels", "crash_files", "crash_launch")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,12 @@ class Advisory:
     patch: Patch | None
     sources: tuple[str, ...]
     generic: bool = False
+    alone: bool = False
+
+    @property
+    def number(self) -> int:
+        """What its id counts: D9 comes before D10, and D99 before D100."""
+        return int(self.id.removeprefix("D"))
 
     def concerns(self, version: str | None = None, gpu: str | None = None, arch: str | None = None) -> bool:
         """True when it can happen on this release (a plain release number) and GPU; what is None is not asked."""
@@ -67,7 +77,7 @@ class Advisory:
 
 def advisories() -> tuple[Advisory, ...]:
     """Every advisory, in the order of their ids."""
-    return tuple(sorted((*config_advisories(), *_read(_LOG)), key=lambda advisory: advisory.id))
+    return tuple(sorted((*config_advisories(), *_read(_LOG)), key=lambda advisory: advisory.number))
 
 
 def config_advisories() -> tuple[Advisory, ...]:
@@ -95,4 +105,5 @@ def _advisory(row: Mapping[str, Any]) -> Advisory:
         patch=patch_of(row),
         sources=tuple(row["sources"]),
         generic=row.get("generic", False),
+        alone=row.get("alone", False),
     )

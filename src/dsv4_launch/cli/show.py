@@ -20,7 +20,7 @@ ENVELOPE_VERSION = 1
 # What could move a terminal's cursor, colour or clear it: C0 less tab and line feed, DEL, C1.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # A code that says more than the kind of failure: an advisory's, or a name of several words.
-_TELLING = re.compile(r"[a-z0-9.]+-[a-z0-9.-]+|D\d\d")
+_TELLING = re.compile(r"[a-z0-9.]+-[a-z0-9.-]+|D\d{2,3}")
 
 
 def say(text: str = "") -> None:

@@ -49,7 +49,7 @@ def matching(values: Mapping[str, Any], facts: Mapping[str, str]) -> tuple[Match
         case = next((c for c in cases if given_holds(c.given, values)), None)
         if case is not None:
             found.append(Match(advisory, _path(case.given, case.when)))
-    return tuple(sorted(found, key=lambda match: (_SEVERITIES[match.advisory.severity], match.advisory.id)))
+    return tuple(sorted(found, key=lambda match: (_SEVERITIES[match.advisory.severity], match.advisory.number)))
 
 
 _SEVERITIES = {"error": 0, "warning": 1, "info": 2}
@@ -97,7 +97,8 @@ def explain_log(lines: Iterable[str], version: str | None = None, gpu: str | Non
     """The advisories that a log shows, the most specific first.
 
     Without ``version`` the release that the log names is taken. Those known for another release or GPU come behind, the
-    generic ones behind those that name a cause. Time is linear in the log.
+    generic ones behind those that name a cause. What only follows from a failure is left out where that one is found.
+    Time is linear in the log.
     """
     candidates = [advisory for advisory in advisories() if advisory.log]
     patterns = {piece: _pattern(piece) for advisory in candidates for pieces in advisory.log for piece in pieces}
@@ -111,7 +112,9 @@ def explain_log(lines: Iterable[str], version: str | None = None, gpu: str | Non
     release = nearest_release(version)[0].version if version else None
     arch = gpus()[gpu].arch if gpu in gpus() else None
     found = [match for advisory in candidates if (match := _shown(advisory, seen, release, gpu, arch)) is not None]
-    return tuple(match for _, match in sorted(found, key=lambda pair: (*pair[0], pair[1].advisory.id)))
+    if any(not match.advisory.alone and match.advisory.severity != "info" for _, match in found):
+        found = [(rank, match) for rank, match in found if not match.advisory.alone]
+    return tuple(match for _, match in sorted(found, key=lambda pair: (*pair[0], pair[1].advisory.number)))
 
 
 _Rank = tuple[bool, bool, bool, int]

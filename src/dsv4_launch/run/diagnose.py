@@ -20,7 +20,7 @@ from dsv4_launch.run.start.readiness import KEPT_LINES, cause, ending
 MAX_LINES = 50_000
 # An ending that is a fact of the engine or the kernel, in words that the catalogue knows.
 _OUT_OF_MEMORY = "oom-kill: the service was killed for want of host memory"
-_SIGNALS = {6: "Fatal Python error: Aborted", 7: "Bus error", 11: "Segmentation fault"}
+_SIGNALS = {4: "Illegal instruction", 6: "Fatal Python error: Aborted", 7: "Bus error", 11: "Segmentation fault"}
 _KILLED = 137
 _EVIDENCE = 200
 _LONGEST_LINE = 4096

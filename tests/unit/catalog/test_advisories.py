@@ -21,7 +21,7 @@ from dsv4_launch.config.model import Container, Engine, LaunchConfig, Parallel, 
 from dsv4_launch.plan.conditions import KINDS, kinds
 
 DATA = files("dsv4_launch.catalog.data").joinpath("advisories")
-FILES = ("config", "config_memory", "log", "crash", "crash_machine")
+FILES = tuple(path.name.removesuffix(".toml") for path in DATA.iterdir() if path.name.endswith(".toml"))
 ARCHS = {gpu.arch for gpu in gpus().values()} | {"sm80"}
 RECORDED = Path(__file__).resolve().parents[2] / "recorded"
 POSSIBLE = {
@@ -119,7 +119,7 @@ def test_what_only_a_log_shows_says_how_or_is_told_by_the_replies():
     assert silent == {"D31", "D35", "D37", "D39", "D40", "D43", "D48", "D52"}
 
 
-@pytest.mark.parametrize("name", ["start.log", "start-cold.log"])
+@pytest.mark.parametrize("name", ["start.log", "start-cold.log", "start-docker-no-compile.log"])
 def test_a_healthy_start_shows_nothing(name):
     from dsv4_launch.plan.advise import explain_log
 

@@ -91,6 +91,7 @@ def test_how_it_ended_explains_what_the_log_does_not() -> None:
     assert ids(diagnose(["loading"], killed)) == ["D72"]
     assert ids(diagnose(["loading"], service(life="exited", exit_code=-11))) == ["D84"]
     assert ids(diagnose(["loading"], service(life="exited", exit_code=139))) == ["D84"]
+    assert ids(diagnose(["loading"], service(life="exited", exit_code=132))) == ["D118"]
     assert ids(diagnose(["loading"], service(life="exited", exit_code=1))) == []
     assert ids(diagnose(["loading"], service(life="exited", exit_code=137, stopped=True))) == []
     assert ids(diagnose(["loading"], service())) == []

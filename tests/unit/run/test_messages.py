@@ -25,6 +25,7 @@ RECORDED = Path(__file__).parents[2] / "recorded"
 MESSAGES = json.loads((RECORDED / "messages.json").read_text())
 ELSEWHERE = tomllib.loads((RECORDED / "elsewhere.toml").read_text())["origin"]
 PIECES = sorted({piece for advisory in advisories() for pieces in advisory.log for piece in pieces})
+LOGGED = [row["text"] for row in MESSAGES["texts"] if row["kind"] in ("debug", "info", "log")]
 FOREIGN = [piece for origin in ELSEWHERE for piece in origin["pieces"]]
 # uvicorn's, whose version no release of vLLM pins.
 NOT_VLLM = {"up"}
@@ -63,7 +64,11 @@ def shown(piece: str) -> bool:
 
 def test_the_texts_are_of_every_release() -> None:
     assert MESSAGES["releases"] == sorted(releases(), key=MESSAGES["releases"].index)
-    assert all(re.fullmatch(r"[\w./-]+\.py:\d+", place) for row in MESSAGES["texts"] for place in row["at"].values())
+    assert all(
+        re.fullmatch(r"[\w./-]+(?:\.py:\d+|\.so[.\d]*)", place)
+        for row in MESSAGES["texts"]
+        for place in row["at"].values()
+    )
 
 
 @pytest.mark.parametrize("release", MESSAGES["releases"])
@@ -109,7 +114,7 @@ def test_whose_words_they_are_is_told_once_and_with_an_address() -> None:
     assert all(origin["url"].startswith("https://") for origin in ELSEWHERE)
 
 
-RAISED = [row["text"] for row in MESSAGES["texts"] if row["kind"] == "raise" and explain_log([row["text"]])]
+RAISED = [row["text"] for row in MESSAGES["texts"] if row["kind"] in ("raise", "native") and explain_log([row["text"]])]
 _stamps = st.sampled_from(
     [
         "", "2026-11-25T16:21:00.123456789Z ", "2026-11-25T16:21:00Z stderr F ", "Nov 25 16:21:00 node7 docker[812]: ",
@@ -134,3 +139,81 @@ def test_what_stands_before_a_message_does_not_hide_it(text: str, stamp: str, pr
 
 def ids(found: object) -> set[str]:
     return {match.advisory.id for match in found}  # type: ignore[attr-defined]
+
+
+# Where a text stands, words of it that are not the pattern's, and what explains it.
+DRAWN = [
+    ("v1/engine/coordinator.py", "ZMQ addresses", "D108"),
+    ("v1/engine/core.py", "front-end process", "D108"),
+    ("v1/engine/utils.py", "Worker hash", "D107"),
+    ("v1/engine/utils.py", "See root cause above", "D113"),
+    ("v1/executor/multiproc_executor.py", "shutting down executor", "D113"),
+    ("v1/worker/gpu", "ranks timed out during dispatch", "D109"),
+    ("platforms/cuda.py", "Reasons", "D115"),
+    ("platforms/cuda.py", "Selected backend", "D115"),
+    ("config/vllm.py", "Current capability", "D116"),
+    ("config/model.py", "attention heads", "D83"),
+    ("engine/arg_utils.py", "evenly divide", "D83"),
+    ("engine/arg_utils.py", "attention_config.backend", "D83"),
+    ("fused_moe/oracle/mxfp4.py", "No MXFP4", "D136"),
+    ("v1/attention/backends/cpu_attn.py", "FP8 KV cache", "D118"),
+    ("model_loader/default_loader.py", "any model weights", "D124"),
+    ("triton/runtime/errors.py", "Hardware limit", "D114"),
+    ("triton/runtime/errors.py", "PTXAS", "D32"),
+    ("triton/backends/nvidia/driver.py", "libcuda.so", "D68"),
+    ("triton/runtime/build.py", "CC environment", "D96"),
+    ("flashinfer/jit/cpp_ext.py", "Ninja", "D122"),
+    ("torch/cuda/__init__.py", "spawn", "D117"),
+    ("torch/_inductor/exc.py", "compiler", "D96"),
+    ("libtorch_cpu.so", "while trying to connect to", "D108"),
+    ("libtorch_cpu.so", "clients joined", "D108"),
+    ("libtorch_cpu.so", "Did the remote server shutdown", "D112"),
+    ("libtorch_cuda.so", "ProcessGroupNCCL's watchdog", "D86"),
+    ("libtorch_cuda.so", "Due to the", "D86"),
+    ("libtorch_cuda.so", "CUBLAS_STATUS_NOT_INIT", "D69"),
+    ("libtorch_cuda.so", "CUBLAS_STATUS_EXEC", "D121"),
+    ("libcudart.so", "is/are busy", "D119"),
+    ("libcudart.so", "unsupported toolchain", "D54"),
+    ("libcudart.so", "over nvlink", "D67"),
+    ("libcudart.so", "invalid device ordinal", "D68"),
+    ("libcudart.so", "kernel image is invalid", "D95"),
+    ("libcudart.so", "resources requested", "D114"),
+    ("libcudart.so", "during capture", "D120"),
+    ("libcudart.so", "stream is capturing", "D120"),
+    ("libnccl.so", "Got completion", "D100"),
+    ("libnccl.so", "async fatal event", "D100"),
+    ("libnccl.so", "Call to ibv_modify_qp", "D100"),
+    ("libnccl.so", "no device found", "D102"),
+    ("libnccl.so", "Bootstrap", "D102"),
+    ("libnccl.so", "both on CUDA device", "D103"),
+    ("libnccl.so", "Fabric Manager", "D104"),
+    ("libnccl.so", "cliqueSize", "D105"),
+    ("libnccl.so", "NCCL version detected", "D85"),
+    ("libnccl.so", "socketProgress", "D112"),
+    ("transformers/models/auto", "Unrecognized model in", "D124"),
+    ("transformers/tokenization_utils_base.py", "tokenizer for", "D124"),
+    ("transformers/", "config file at", "D75"),
+    ("huggingface_hub/file_download.py", "should be of size", "D125"),
+    ("huggingface_hub/utils/_http.py", "Client Error", "D76"),
+]
+
+
+@pytest.mark.parametrize(("place", "words", "advisory"), DRAWN, ids=lambda value: value)
+def test_what_libraries_say_is_explained_by_its_cause(place: str, words: str, advisory: str) -> None:
+    drawn = [
+        row["text"]
+        for row in MESSAGES["texts"]
+        if words in row["text"] and any(place in where for where in row["at"].values())
+    ]
+    assert drawn, "the script draws it no more: is it said in other words now?"
+    for text in drawn:
+        found = [
+            match.advisory.id for match in explain_log([f"(Worker_TP3 pid=9) ERROR 11-25 [x.py:1] {text}"], gpu="b200")
+        ]
+        assert found[:1] == [advisory], text
+
+
+def test_what_is_only_logged_for_information_is_no_failure() -> None:
+    assert len(LOGGED) > 20
+    for text in LOGGED:
+        assert [m.advisory.id for m in explain_log([text]) if m.advisory.severity != "info"] == [], text

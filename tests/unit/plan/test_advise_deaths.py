@@ -1,0 +1,73 @@
+"""Last words that no wheel's source holds (tests/recorded/deaths.toml), and what follows from a failure and is none."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from dsv4_launch.catalog.advisories import advisories
+from dsv4_launch.plan.advise import explain_log
+
+DEATHS = tomllib.loads((Path(__file__).parents[2] / "recorded/deaths.toml").read_text("utf-8"))["death"]
+HEAD = ["(APIServer pid=1) INFO 11-25 16:20:00 [api_server.py:1] vLLM API server version 0.28.0", "INFO fine"]
+ALONE = [advisory.id for advisory in advisories() if advisory.alone]
+STOPPED = "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See stack trace (above)"
+DIED = [
+    "(Worker_TP1 pid=99) ERROR 11-25 16:21:00 [multiproc_executor.py:888] WorkerProc failed to start.",
+    "[W1125 16:21:00.1 TCPStore.cpp:125] [c10d] recvValue failed: Connection was likely closed.",
+    "terminate called after throwing an instance of 'c10::DistBackendError'",
+    "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}",
+    STOPPED,
+]
+
+
+def shown(*lines: str, gpu: str = "b200") -> list[str]:
+    return [match.advisory.id for match in explain_log([*HEAD, *lines, "", "bye"], gpu=gpu)]
+
+
+@pytest.mark.parametrize("death", DEATHS, ids=lambda death: f"{death['first']}-{death['text'][:50]}")
+def test_a_death_is_explained_by_its_cause_first(death: dict[str, str]) -> None:
+    assert death["url"].startswith("https://")
+    assert shown(*death["text"].splitlines())[:1] == [death["first"]]
+    # What a dying server says behind its cause does not hide it.
+    if death["first"] not in ALONE:
+        assert shown(*death["text"].splitlines(), *DIED)[:1] == [death["first"]]
+
+
+def test_no_death_is_told_twice() -> None:
+    assert len({death["text"] for death in DEATHS}) == len(DEATHS)
+
+
+def test_what_only_follows_from_a_failure_is_told_only_without_it() -> None:
+    assert shown(*DIED) == ALONE
+    assert shown("CUDA out of memory", *DIED) == ["D69"]
+    assert shown("No available shared memory broadcast block found in 60 seconds", *DIED)[:3] == ALONE, "no failure"
+
+
+def test_the_tenth_comes_before_the_hundredth() -> None:
+    assert [advisory.number for advisory in advisories()] == list(range(1, len(advisories()) + 1))
+    assert shown("toomanyrequests", "Connection refused: Read timed out", "No space left on device") == [
+        "D73",
+        "D125",
+        "D133",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        STOPPED,
+        "node7:1:4 [0] NCCL INFO Failed to bind NVLink SHARP (NVLS) Multicast memory of size 2097152 : CUDA error 401 "
+        "'the operation cannot be performed in the present state'. Proceeding without NVLS support.",
+        "node7:1:4 [0] NCCL INFO Call to ibv_modify_qp failed with 110 Connection timed out, on dev mlx5_2:1, "
+        "retrying 1/7 after 100 msec of sleep",
+        "WARNING 11-25 16:20:00 [envs.py:1818] Unknown vLLM environment variable detected: VLLM_MY_PLUGIN",
+        "WARNING 11-25 16:20:00 [cuda.py:1] Hint: the GPU has 8 of compute capability 10.0",
+        "INFO 11-25 16:20:00 [launcher.py:1] Route: /health, Methods: GET",
+        "[  99.1] nvme nvme2: 32/0/0 default/read/poll queues",
+    ],
+)
+def test_what_a_server_outlives_is_no_death(line: str) -> None:
+    assert shown(line) == []
