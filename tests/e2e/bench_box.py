@@ -30,7 +30,7 @@ class Calibrated:
 
     def truth(self) -> dict[str, float]:
         """What the server did."""
-        with urllib.request.urlopen(f"{self.url}/truth", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.url}/truth", timeout=150) as answer:
             found: dict[str, float] = json.load(answer)
         return found
 

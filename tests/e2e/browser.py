@@ -21,7 +21,7 @@ _KEYS = {
     "ArrowRight": ("ArrowRight", 39, ""), "ArrowLeft": ("ArrowLeft", 37, ""), "ArrowDown": ("ArrowDown", 40, ""),
     "Home": ("Home", 36, ""), "End": ("End", 35, ""),
 }  # fmt: skip
-_WAIT_S = 60.0
+_WAIT_S = 180.0
 
 
 class Page:

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 import yaml
 
 from e2e.nvml_shim import build_shim
+from e2e.ports import free_port
 
 # A shell starts background jobs with Ctrl-C ignored, nohup ignores a closed terminal, and what is ignored is inherited:
 # the tests send both to programs.
@@ -80,7 +80,7 @@ class Node:
 
     def docker(self, *words: object, check: bool = True) -> str:
         """The docker command line on the rig's engine."""
-        done = subprocess.run(["docker", *map(str, words)], env=self.env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["docker", *map(str, words)], env=self.env, capture_output=True, text=True, timeout=150)
         assert done.returncode == 0 or not check, done.stderr
         return done.stdout.strip()
 
@@ -102,13 +102,6 @@ def name_of(config: Path) -> str:
 def url_of(config: Path) -> str:
     """Where a config of these tests publishes its endpoint."""
     return f"http://127.0.0.1:{yaml.safe_load(config.read_text())['server']['port']}"
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(true: Callable[[], object], what: str, timeout_s: float = 90) -> None:
@@ -158,9 +151,9 @@ def remove(names: Sequence[str], env: dict[str, str]) -> None:
     """Remove containers by their exact names, and their histories."""
     if not names:
         return
-    subprocess.run(["docker", "rm", "--force", "--volumes", *names], env=env, capture_output=True, timeout=60)
+    subprocess.run(["docker", "rm", "--force", "--volumes", *names], env=env, capture_output=True, timeout=150)
     for name in names:
         kept = ["docker", "volume", "ls", "--quiet", "--filter", f"label=dsv4.history={name}"]
-        volumes = subprocess.run(kept, env=env, capture_output=True, text=True, timeout=60).stdout.split()
+        volumes = subprocess.run(kept, env=env, capture_output=True, text=True, timeout=150).stdout.split()
         if volumes:
-            subprocess.run(["docker", "volume", "rm", *volumes], env=env, capture_output=True, timeout=60)
+            subprocess.run(["docker", "volume", "rm", *volumes], env=env, capture_output=True, timeout=150)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from e2e import here
+from e2e.ports import free_port
 
 STANDIN = Path(__file__).parent / "standin" / "server.py"
 DSV4 = str(Path(sys.executable).with_name("dsv4"))
@@ -144,13 +145,14 @@ class Box:
 
     def assert_gone(self) -> None:
         """No process, no state, no listener."""
-        self.wait_for_no_process(3)
+        self.wait_for_no_process()
         assert not self.folder_of_service.exists(), list(self.folder_of_service.iterdir())
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", self.port))
 
-    def wait_for_no_process(self, timeout_s: float) -> None:
+    def wait_for_no_process(self, timeout_s: float = 90) -> None:
+        """Wait until none is left; what would stay stays for longer than that."""
         deadline = time.monotonic() + timeout_s
         while left := self.processes():
             assert time.monotonic() < deadline, left
@@ -183,12 +185,6 @@ def boxes(folder: Path, home: Path) -> Iterator[Box]:
         yield box
     finally:
         box.clear()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def real_home() -> Path:

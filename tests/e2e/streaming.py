@@ -28,7 +28,7 @@ class Stream:
             {"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=120) as response:
+            with urllib.request.urlopen(request, timeout=150) as response:
                 for line in response:
                     text = line.decode().strip().removeprefix("data: ")
                     if text == "[DONE]":

@@ -14,7 +14,8 @@ import yaml
 
 from dsv4_launch.bench.tune import parse_tune
 from e2e.bench_box import DSV4, STANDIN
-from e2e.conftest import free_port, until
+from e2e.conftest import until
+from e2e.ports import free_port
 
 WORDS = ("--input-len", "16", "--output-len", "8", "--requests-per-concurrency", "4", "--rest", "0")
 CLIENT = ("--client-python", sys.executable, "--tokenizer", "none")
@@ -60,7 +61,7 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
 
 def servers(folder: Path) -> list[str]:
     """Servers of this test's state folder that still run."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     port = str(yaml.safe_load((folder / "tuned.yaml").read_text())["server"]["port"])
     return [line for line in listed.splitlines() if "calibrated.py" in line and f"--port {port} " in line]
 
@@ -91,7 +92,7 @@ def test_an_interrupted_tuning_stops_its_server_and_goes_on(config: Path, tmp_pa
     process = start(tmp_path, str(config), "--dir", "out", "--concurrency", "4", *long, *vary)
     until(lambda: (tmp_path / "out/t01/run.json").exists(), "the first configuration is measured", 120)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=150)
     assert process.returncode == 130, err
     assert servers(tmp_path) == []
     doc = parse_tune((tmp_path / "out/tune.json").read_bytes(), "x")
@@ -108,7 +109,7 @@ def test_an_interrupted_tuning_stops_its_server_and_goes_on(config: Path, tmp_pa
 
 def test_what_cannot_fit_is_skipped_before_anything_is_launched(config: Path, tmp_path: Path) -> None:
     process = start(tmp_path, "flash-b200", "--dir", "out", *WORDS, "--vary", "gpu_memory_utilization=0.1,0.2")
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=150)
     assert process.returncode == 4, err
     doc = parse_tune((tmp_path / "out/tune.json").read_bytes(), "x")
     assert [c.state for c in doc.candidates] == ["skipped", "skipped"]

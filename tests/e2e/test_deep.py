@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.e2e.native_box import real_home
 
-from e2e.conftest import Node
+from e2e.conftest import Node, until
 
 IMAGE = "dsv4-rehearsal-cpu:0.32.0"
 GOOD = """name: asked
@@ -58,7 +58,7 @@ def test_an_image_takes_what_is_right_and_points_at_the_line_of_what_is_not(node
     line = int(error["where"].removeprefix(f"{gone}:"))
     assert GONE.splitlines()[line - 1].strip() in {"attention_config:", "use_fp4_indexer_cache: true"}
     assert "deep-other-release" in {warning["code"] for warning in refused["warnings"]}
-    assert "dsv4-deep-" not in node.docker("ps", "--all", "--format", "{{.Names}}")
+    until(lambda: "dsv4-deep-" not in node.docker("ps", "--all", "--format", "{{.Names}}"), "its container is gone")
 
 
 def test_an_environment_says_of_a_builtin_which_rule_it_does_not_take(node: Node) -> None:

@@ -42,7 +42,7 @@ class Seen:
 
 @pytest.fixture
 def client(node: Node) -> Iterator[object]:
-    made = connect(Endpoint(node.env["DOCKER_HOST"], ""), 5)
+    made = connect(Endpoint(node.env["DOCKER_HOST"], ""), 60)
     yield made
     made.close()
 

@@ -19,7 +19,7 @@ def completion(url: str, model: str, key: str = "") -> str:
     body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     request = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=150) as response:
         return str(json.load(response)["choices"][0]["message"]["content"])
 
 
@@ -120,7 +120,7 @@ def test_attach_follows_the_log_and_ctrl_c_leaves_the_container_alone(node: Node
     completion(url_of(config), "tiny")
     until(lambda: "POST /v1/chat/completions" in serving.stdout.readline(), "the request in the log")
     serving.send_signal(signal.SIGINT)
-    serving.communicate(timeout=10)
+    serving.communicate(timeout=150)
     assert serving.returncode == 0
     assert node.state(name) == "running"
 
@@ -209,5 +209,5 @@ def test_what_is_printed_is_what_runs(node: Node) -> None:
         for form in ("shell", "oneline"):
             recorded.unlink()
             printed = node.dsv4("render-cmd", config, "--format", form).stdout
-            subprocess.run([shell, "-c", printed], env={**node.env, "PATH": path}, check=True, timeout=10)
+            subprocess.run([shell, "-c", printed], env={**node.env, "PATH": path}, check=True, timeout=150)
             assert recorded.read_bytes() == ran, (shell, form)

@@ -10,7 +10,8 @@ import pytest
 from tests.e2e.native_box import real_home
 from tests.e2e.streaming import Clients
 
-from e2e.conftest import ROOT, Node, free_port
+from e2e.conftest import ROOT, Node
+from e2e.ports import free_port
 
 MODEL = "deepseek-ai/DeepSeek-V4-Flash"
 CONFIG = ROOT / "configs/rehearsal-cpu.yaml"

@@ -33,7 +33,7 @@ QUIET = {"DOCKER_HOST": "unix:///no/such.sock"}
 def dsv4(*words: str, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-c", "from dsv4_launch.cli.main import run; run()", *words]
     known = os.environ | QUIET | (env or {})
-    return subprocess.run(command, env=known, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=known, capture_output=True, text=True, timeout=150, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,9 @@ def test_a_token_is_seen_and_never_recorded() -> None:
         "print(probe(Request(token_env='MY_TOKEN', variables=('MY_TOKEN',))).to_json())"
     )
     env = os.environ | {"MY_TOKEN": "hf_canary", "HF_ENDPOINT": "https://user:canary@mirror.example/x"}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True, timeout=150
+    )
     facts = HostFacts.from_json(done.stdout)
     assert facts.hub is not None
     assert (facts.hub.token_present, facts.hub.token_source) == (True, "environment")

@@ -47,7 +47,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "log").open("w") as log:
         daemon = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while docker.knock(Endpoint(url, "")) is not None or _docker(url, "version").returncode:
             assert daemon.poll() is None, (folder / "log").read_text()[-2000:]
             assert time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
@@ -55,11 +55,11 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         daemon.terminate()
-        daemon.wait(30)
+        daemon.wait(120)
 
 
 def _docker(url: str, *words: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(["docker", "--host", url, *words], input=stdin, capture_output=True, check=False, timeout=60)
+    return subprocess.run(["docker", "--host", url, *words], input=stdin, capture_output=True, check=False, timeout=150)
 
 
 def test_a_running_engine_is_read(engine: str, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_an_engine_that_refuses_this_user_is_not_called_down(tmp_path_factory: p
         path.chmod(0o600)
         child = fork.Process(target=_knock_as_nobody, args=(f"unix://{path}", answer))
         child.start()
-        child.join(20)
+        child.join(120)
         path.unlink()
     assert answer.get() == ("denied", f"this user may not open {path}")
 

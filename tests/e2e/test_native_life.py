@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from tests.e2e.native_box import DSV4, Box, boxes, make_home
 
+from e2e.conftest import until
+
 CANARY = "canary-2b7f61d09c-not-for-anyone"
 
 
@@ -52,7 +54,7 @@ def test_foreground_follows_and_ctrl_c_stops(box: Box) -> None:
     serving = box.start("serve", str(box.config))
     box.wait_until_watched()
     os.kill(serving.pid, signal.SIGINT)
-    out, err = serving.communicate(timeout=20)
+    out, err = serving.communicate(timeout=150)
     assert serving.returncode == 0, err
     assert f"http://127.0.0.1:{box.port}/v1" in out
     box.assert_gone()
@@ -64,7 +66,7 @@ def test_interrupted_before_ready_leaves_nothing(box: Box, number: int) -> None:
     box.wait_for("starting")
     time.sleep(0.3)
     os.kill(serving.pid, number)
-    _, err = serving.communicate(timeout=30)
+    _, err = serving.communicate(timeout=150)
     assert serving.returncode == 130, err
     box.assert_gone()
 
@@ -97,18 +99,19 @@ def test_a_terminal_that_is_closed_leaves_nothing(box: Box, when: str) -> None:
 
 
 def test_nohup_goes_on(box: Box) -> None:
-    words = ["nohup", DSV4, "serve", str(box.config)]
+    words, may = ["nohup", DSV4, "serve", str(box.config)], box.folder / "may"
     serving = subprocess.Popen(
-        words, env={**box.env, "STANDIN_READY_AFTER_S": "2"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        words, env={**box.env, "STANDIN_READY_FILE": str(may)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     box.started.append(serving)
     box.wait_for("starting")
     os.kill(serving.pid, signal.SIGHUP)
+    may.touch()
     box.wait_for("ready")
     assert serving.poll() is None
     os.kill(serving.pid, signal.SIGTERM)
-    serving.communicate(timeout=20)
+    serving.communicate(timeout=150)
     box.assert_gone()
 
 
@@ -143,10 +146,12 @@ def test_a_flag_that_the_server_refuses(box: Box) -> None:
 
 
 def test_late_is_exit_7_and_it_goes_on(box: Box) -> None:
-    done = box.serve("--timeout", "1", STANDIN_READY_AFTER_S="20")
+    may = box.folder / "may"
+    done = box.serve("--timeout", "1", STANDIN_READY_FILE=str(may))
     assert done.returncode == 7
     assert box.state_of() == "starting"
-    box.wait_for("ready", timeout_s=60)
+    may.touch()
+    box.wait_for("ready")
     box.dsv4("stop", box.name)
     box.assert_gone()
 
@@ -158,7 +163,7 @@ def test_server_killed_while_ready_is_failed_and_says_why(box: Box) -> None:
     os.kill(int(box.record()["server"]["pid"]), signal.SIGKILL)  # type: ignore[index]
     box.wait_for("failed")
     assert "SIGKILL" in box.dsv4("status", box.name).stdout
-    box.wait_for_no_process(8)  # deaf children too: the supervisor does not leave them the GPU
+    box.wait_for_no_process()  # deaf children too: the supervisor does not leave them the GPU
     box.dsv4("stop", box.name)
     box.assert_gone()
 
@@ -169,20 +174,17 @@ def test_stop_ends_a_stubborn_tree(box: Box) -> None:
     started = time.monotonic()
     done = box.dsv4("stop", box.name, "--timeout", "1")
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 30  # not the tree's own time
+    assert time.monotonic() - started < 300  # not the tree's own time
     box.assert_gone()
 
 
 def test_restart_on_failure_then_stop_while_it_waits(box: Box) -> None:
     box.write(restart="on-failure")
     box.serve("--detach", STANDIN_CRASH_AFTER_S="0.1", STANDIN_READY_AFTER_S="9")
-    deadline = time.monotonic() + 20
-    while int(str(box.record()["restarts"])) < 2:
-        assert time.monotonic() < deadline, box.record()
-        time.sleep(0.1)
+    until(lambda: int(str(box.record()["restarts"])) >= 2, "two restarts")
     started = time.monotonic()
     assert box.dsv4("stop", box.name).returncode == 0
-    assert time.monotonic() - started < 30  # not until the next try is over
+    assert time.monotonic() - started < 80  # it has 90 s before it is killed
     box.assert_gone()
 
 
@@ -212,14 +214,16 @@ def test_program_that_cannot_be_started(box: Box) -> None:
 
 
 def test_of_two_serves_at_once_one_wins(box: Box) -> None:
-    both = [box.start("serve", str(box.config), "--detach") for _ in range(2)]
-    ended = [(process.communicate(timeout=60), process.returncode) for process in both]
+    may = box.folder / "may"  # one that is ready would be found well by whoever comes late
+    both = [box.start("serve", str(box.config), "--detach", STANDIN_READY_FILE=str(may)) for _ in range(2)]
+    ended = [(process.communicate(timeout=150), process.returncode) for process in both]
     codes = sorted(code for _, code in ended)
     assert codes == [0, 5], ended
     loser = next(texts[1] for texts, code in ended if code == 5)
     assert box.name in loser or str(box.port) in loser
     servers = [words for words in box.processes().values() if "native.supervisor" not in words]
     assert len(servers) == 1
+    may.touch()
     box.wait_for("ready")
     box.dsv4("stop", box.name)
     box.assert_gone()
@@ -231,17 +235,15 @@ def test_secret_is_in_no_command_line_state_file_or_log(box: Box) -> None:
     box.config.write_text(text)
     done = box.serve("--detach", BOX_KEY=CANARY, BOX_TOKEN=CANARY)
     assert done.returncode == 0, done.stderr
-    deadline = time.monotonic() + 20
-    while b"startup complete" not in (box.folder_of_service / "server.log").read_bytes():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    log = box.folder_of_service / "server.log"
+    until(lambda: b"startup complete" in log.read_bytes(), "it has started")
     seen = [done.stdout, done.stderr, *box.processes().values()]
     seen += [path.read_text() for path in box.folder_of_service.iterdir()]
     seen += [box.dsv4(*words, BOX_KEY=CANARY).stdout for words in (("status", box.name), ("show", box.name))]
     assert not [text for text in seen if CANARY in text]
     request = urllib.request.Request(f"http://127.0.0.1:{box.port}/v1/models")
     request.add_header("Authorization", f"Bearer {CANARY}")
-    with urllib.request.urlopen(request, timeout=5) as response:
+    with urllib.request.urlopen(request, timeout=150) as response:
         assert json.load(response)["data"]
     box.dsv4("stop", box.name)
     box.assert_gone()

@@ -45,6 +45,6 @@ def test_rehearsal_config_from_serve_to_stop(tmp_path: Path) -> None:
         assert "gpu: cpu" in box.dsv4("show", box.name).stdout
         stopped = box.dsv4("stop", box.name)
         assert stopped.returncode == 0, stopped.stderr
-        out, err = serving.communicate(timeout=60)
+        out, err = serving.communicate(timeout=150)
         assert serving.returncode == 0, out + err
         box.assert_gone()

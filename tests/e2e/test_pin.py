@@ -16,10 +16,11 @@ import yaml
 
 from dsv4_launch.run.images import ensure_image
 from dsv4_launch.run.progress import Silent
-from e2e.conftest import Result, command, free_port
+from e2e.conftest import Result, command
 from e2e.loopback import Hub, Registry
 from e2e.loopback.hub import HubModel
 from e2e.loopback.registry import digest_of, manifest_list, tiny_image
+from e2e.ports import free_port
 
 REPO = "deepseek-ai/DeepSeek-V4-Flash"
 FIRST, SECOND, OTHER = "1" * 20 + "a" * 20, "2" * 20 + "b" * 20, "3" * 20 + "c" * 20
@@ -54,7 +55,7 @@ class Place:
             env={**self.env, **(env or {})},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
         )
 
     def pinned(self, image: str | None = None) -> str:
@@ -264,7 +265,7 @@ def test_built_in_configs_and_rehearsals_are_left_alone(place: Place) -> None:
         ("flash-b200", 3, "dsv4 show --builtin flash-b200 > my.yaml"),
         ("rehearsal-cpu", 3, "not edited in place"),
     ):
-        done = subprocess.run(command("pin", name), env=place.env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command("pin", name), env=place.env, capture_output=True, text=True, timeout=150)
         assert (done.returncode, said in done.stderr) == (code, True)
     place.config.write_text("name: r\nmodel: flash\ngpu: cpu\n")
     done = place.pin()
@@ -274,7 +275,7 @@ def test_built_in_configs_and_rehearsals_are_left_alone(place: Place) -> None:
 def test_a_link_stays_a_link(place: Place) -> None:
     link = place.config.with_name("link.yaml")
     link.symlink_to(place.config)
-    done = subprocess.run(command("pin", link), env=place.env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command("pin", link), env=place.env, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stderr
     assert link.is_symlink()
     assert FIRST in place.config.read_text()

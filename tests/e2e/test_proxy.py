@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.conftest import ROOT, command, free_port, until
+from e2e.conftest import ROOT, command, until
+from e2e.ports import free_port
 
 sys.path.insert(0, str(ROOT / "scripts/rig.d"))
 from shell import install
@@ -81,7 +82,7 @@ def upstream() -> Iterator[int]:
 def text(kind: str, upstream: int, *more: str) -> str:
     sets = ("--set", f"server.port={upstream}", "--set", "server.api_key_env=MY_KEY")
     words = command("proxy", "--kind", kind, *sets, *more)
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=150).stdout
 
 
 def start(kind: str, folder: Path, file: str) -> list[str]:
@@ -89,7 +90,7 @@ def start(kind: str, folder: Path, file: str) -> list[str]:
     if kind == "caddy":
         (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\tauto_https off\n}}\n{file}")
         words = ["--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
-        subprocess.run(["caddy", "validate", *words], check=True, capture_output=True, timeout=60)
+        subprocess.run(["caddy", "validate", *words], check=True, capture_output=True, timeout=150)
         return ["caddy", "run", *words]
     (folder / "site.conf").write_text(file)
     temporary = "".join(
@@ -100,12 +101,12 @@ def start(kind: str, folder: Path, file: str) -> list[str]:
         f"events {{}}\nhttp {{ access_log off; {temporary} include {folder}/site.conf; }}\n"
     )
     words = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    subprocess.run([*words, "-t"], check=True, capture_output=True, timeout=60)
+    subprocess.run([*words, "-t"], check=True, capture_output=True, timeout=150)
     return words
 
 
 def get(port: int, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=150)
     try:
         connection.putrequest("GET", path, skip_accept_encoding=True)
         connection.endheaders()
@@ -134,7 +135,7 @@ def test_v1_passes_unbuffered_and_nothing_else_does(kind: str, tmp_path: Path, u
         # Where a proxy passes on what only looks like /v1, the server's own router knows no such path.
         assert [path for path in Server.seen if not path.startswith("/v1/")] == []
         assert [path for path in Server.seen if "metrics" in path or "invocations" in path] == []
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=150)
         body = json.dumps({"stream": True, "messages": [{"content": "x" * 3_000_000}]})
         connection.request("POST", "/v1/chat/completions", body, {"Authorization": "Bearer k"})
         response = connection.getresponse()
@@ -145,19 +146,19 @@ def test_v1_passes_unbuffered_and_nothing_else_does(kind: str, tmp_path: Path, u
         assert Server.seen[-1] == "/v1/chat/completions Bearer k"
     finally:
         proxy.terminate()
-        proxy.wait(30)
+        proxy.wait(150)
 
 
 def test_the_file_with_a_certificate_is_judged_too(tmp_path: Path, upstream: int) -> None:
     pem = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     pem += ["-subj", "/CN=llm.example.org", "-keyout", str(tmp_path / "privkey.pem")]
-    subprocess.run([*pem, "-out", str(tmp_path / "fullchain.pem")], check=True, capture_output=True, timeout=60)
+    subprocess.run([*pem, "-out", str(tmp_path / "fullchain.pem")], check=True, capture_output=True, timeout=150)
     file = text("nginx", upstream, "--domain", "llm.example.org")
     start("nginx", tmp_path, file.replace("/etc/letsencrypt/live/llm.example.org", str(tmp_path)))
     caddyfile = tmp_path / "Caddyfile"
     caddyfile.write_text(text("caddy", upstream, "--domain", "llm.example.org"))
     done = subprocess.run(
         ["caddy", "validate", "--adapter", "caddyfile", "--config", str(caddyfile)],
-        env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True, timeout=150,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

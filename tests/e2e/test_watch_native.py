@@ -92,7 +92,7 @@ def test_died_is_started_again_and_killed_watchers_are_replaced(box: Box) -> Non
     assert "2 of at most 9" in str(told_by(box.folder)[-1]["action"])
 
     assert box.dsv4("stop", box.name).returncode == 0
-    out, err = watching.communicate(timeout=30)
+    out, err = watching.communicate(timeout=150)
     assert watching.returncode == 0, err
     assert f"{box.name} was" in out
     box.assert_gone()
@@ -115,7 +115,7 @@ def test_attached_serve_ends_a_crash_loop_with_exit_7_and_its_advisory(box: Box)
     serving = box.start("serve", str(box.config), BOX_TOKEN="t", STANDIN_CRASH_FILE=str(crash), STANDIN_LAST_LINES=OOM)
     box.wait_until_watched()
     crash.touch()
-    out, err = serving.communicate(timeout=60)
+    out, err = serving.communicate(timeout=150)
     assert serving.returncode == 7, err
     assert "again and again" in err
     assert "2 of at most 2" in err
@@ -137,12 +137,12 @@ def test_its_own_supervisor_restarts_and_the_watcher_only_counts(box: Box) -> No
     watching = box.start("watch", box.name)
     box.wait_until_watched()
     crash.touch()
-    _, err = watching.communicate(timeout=60)
+    _, err = watching.communicate(timeout=150)
     assert watching.returncode == 7, err
     assert "2 restarts did not help" in err
     assert "given up and stopped" in err
     assert int(str(box.record()["restarts"])) >= 3  # each of them by the supervisor
-    box.wait_for_no_process(5)
+    box.wait_for_no_process()
     box.dsv4("stop", box.name)
     box.assert_gone()
 
@@ -191,7 +191,7 @@ def test_a_hang_is_reported_to_the_webhook_and_restarted(box: Box, hook: HTTPSer
     assert "no token was counted" in str(Hook.got[0]["message"])
     assert "started again" in str(Hook.got[0]["text"])
     os.kill(watching.pid, signal.SIGINT)
-    out, err = watching.communicate(timeout=30)
+    out, err = watching.communicate(timeout=150)
     assert watching.returncode == 0, err
     assert "it goes on" in out
     assert "on_failure command false ended with 1" in err
@@ -212,7 +212,7 @@ def test_a_hang_is_only_reported_by_default(box: Box) -> None:
     assert told_by(box.folder)[0]["action"] == "It is left as it is: watch.on_hang is report."
     assert box.state_of() == "ready"
     watching.send_signal(signal.SIGTERM)
-    watching.communicate(timeout=30)
+    watching.communicate(timeout=150)
     box.dsv4("stop", box.name)
     box.assert_gone()
 
@@ -239,9 +239,9 @@ def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
     event = Event("died", "x", "native", "h", "2026-11-25T10:00:00+00:00", "m", "a")
     said: list[str] = []
     pid = tmp_path / "pid"
-    wanted = OnFailure(command=("sh", "-c", f"echo $$ > {pid}; exec sleep 600"), timeout_s=1)
+    wanted = OnFailure(command=("sh", "-c", f"echo $$ > {pid}; exec sleep 600"), timeout_s=5)
     send(event, wanted, dict(os.environ), (), said.append)
-    assert "took longer than 1 s" in said[0]
+    assert "took longer than 5 s" in said[0]
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
     send(event, OnFailure(command=("/no/such/program",)), {}, (), said.append)

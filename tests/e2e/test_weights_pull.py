@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -57,7 +58,7 @@ def fetch(home: Path, hub: FileHub, revision: str = "", seen: Seen | None = None
 
 def dsv4(home: Path, url: str, *words: object, **more: str) -> subprocess.CompletedProcess[str]:
     env = environ(home, url, HF_HOME=str(home), **more)
-    return subprocess.run(command(*words), env=env, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command(*words), env=env, capture_output=True, text=True, timeout=150)
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_a_limit_that_lasts_is_told(tmp_path: Path, hub: FileHub) -> None:
     hub.faults["api"] = [Fault(429, {"Retry-After": "9999"})]
     began_s = time.monotonic()
     refused(tmp_path, hub, "weights-rate-limit")
-    assert time.monotonic() - began_s < 120  # told, not waited for
+    assert time.monotonic() - began_s < 600  # told, not waited for
 
 
 def test_errors_of_the_hub_and_cut_connections_are_mended(tmp_path: Path, hub: FileHub) -> None:
@@ -215,8 +216,18 @@ def test_a_disk_that_becomes_full_keeps_what_is_whole(small_disk: Path) -> None:
     assert not [path for path in blobs if path.name.endswith(".incomplete")]
 
 
+def pulls(home: Path) -> list[int]:
+    """Processes that pull into a home."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            found += [int(path.parent.name)] if f"HF_HOME={home}".encode() in path.read_bytes().split(b"\0") else []
+    return found
+
+
 def test_killed_in_the_middle_it_goes_on_with_what_is_not_finished(tmp_path: Path) -> None:
-    with FileHub(REPO, shards(24, 1_500_000), delay_s=0.15) as hub:
+    with FileHub(REPO, shards(24, 1_500_000)) as hub:
+        hub.hold_after(18_000_000)  # half of it
         blobs = tmp_path / "hub" / "models--deepseek-ai--DeepSeek-V4-Flash" / "blobs"
         child = subprocess.Popen(
             command("pull", "flash-b200"),
@@ -224,16 +235,13 @@ def test_killed_in_the_middle_it_goes_on_with_what_is_not_finished(tmp_path: Pat
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        until(lambda: sum(not p.name.endswith(".incomplete") for p in blobs.glob("*")) > 8, "some files", 60)
+        until(lambda: sum(not p.name.endswith(".incomplete") for p in blobs.glob("*")) > 4, "some files")
         child.send_signal(signal.SIGKILL)
         child.wait()
-        time.sleep(0.5)
-        sent = sum(hub.sent.values())
-        time.sleep(1)
-        assert sum(hub.sent.values()) == sent, "the download outlived its parent"
+        until(lambda: pulls(tmp_path) == [], "the download ends with its parent")
         finished = [name for name in hub.files if (blobs / hub.blob(name)).exists()]
         assert 3 < len(finished) < len(hub.files)
-        hub.delay_s = 0
+        hub.let_go()
         path, _ = fetch(tmp_path, hub)
         for name, data in hub.files.items():
             assert (path / name).read_bytes() == data
@@ -242,21 +250,25 @@ def test_killed_in_the_middle_it_goes_on_with_what_is_not_finished(tmp_path: Pat
 
 
 def test_of_two_pulls_at_once_one_waits_and_nothing_is_fetched_twice(tmp_path: Path) -> None:
-    with FileHub(REPO, shards(12, 1_000_000), delay_s=0.1) as hub:
-        words = command("pull", "flash-b200")
+    with FileHub(REPO, shards(12, 1_000_000)) as hub:
+        hub.hold_after(0)  # the first is not over before the second begins
         env = environ(tmp_path, hub.url, HF_HOME=str(tmp_path))
-        both = [
-            subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            for _ in range(2)
-        ]
-        ends = [(*child.communicate(timeout=100), child.returncode) for child in both]
-        assert [code for *_, code in ends] == [0, 0], ends
-        assert sum("waiting for its end" in err for _, err, _ in ends) == 1
+        said = [tmp_path / f"said-{n}" for n in range(2)]
+        both = []
+        for file in said:
+            with file.open("w") as err:
+                both.append(subprocess.Popen(command("pull", "flash-b200"), env=env, stdout=err, stderr=err))
+        until(lambda: any("waiting for its end" in file.read_text() for file in said), "one waits for the other")
+        hub.let_go()
+        texts = [(child.wait(150), file.read_text()) for child, file in zip(both, said, strict=True)]
+        assert [code for code, _ in texts] == [0, 0], texts
+        assert sum("waiting for its end" in text for _, text in texts) == 1
         assert {name: hub.sent[name] for name in hub.files} == {name: len(data) for name, data in hub.files.items()}
 
 
 def test_ctrl_c_ends_the_download_and_says_that_what_is_whole_stays(tmp_path: Path) -> None:
-    with FileHub(REPO, shards(12, 1_500_000), delay_s=0.3) as hub:
+    with FileHub(REPO, shards(12, 1_500_000)) as hub:
+        hub.hold_after(6_000_000)
         child = subprocess.Popen(
             command("pull"),
             env=environ(tmp_path, hub.url, HF_HOME=str(tmp_path)),
@@ -264,12 +276,9 @@ def test_ctrl_c_ends_the_download_and_says_that_what_is_whole_stays(tmp_path: Pa
             stderr=subprocess.PIPE,
             text=True,
         )
-        until(lambda: sum(hub.sent.values()) > 2_000_000, "some bytes", 60)
+        until(lambda: sum(hub.sent.values()) > 2_000_000, "some bytes")
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=20)
+        _, err = child.communicate(timeout=150)
         assert child.returncode == 130, err
         assert "is kept" in err
-        time.sleep(1)  # what was in a socket's buffer
-        sent = sum(hub.sent.values())
-        time.sleep(1)
-        assert sum(hub.sent.values()) == sent
+        until(lambda: pulls(tmp_path) == [], "no process of it is left")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.conftest import command, free_port, until
+from e2e.conftest import command, until
 from e2e.loopback.hub_files import FileHub, shards
+from e2e.ports import free_port
 
 REPO = "deepseek-ai/DeepSeek-V4-Flash"
 FOLDER = "models--deepseek-ai--DeepSeek-V4-Flash"
@@ -25,7 +26,7 @@ def dsv4(home: Path, *words: object, url: str = NOWHERE, **more: str) -> subproc
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "HF_HOME": str(home), "HF_ENDPOINT": url, **more}
     env["HF_HUB_DISABLE_XET"] = "1"
     return subprocess.run(
-        command(*words), env=env, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL
+        command(*words), env=env, capture_output=True, text=True, timeout=150, stdin=subprocess.DEVNULL
     )
 
 
@@ -59,7 +60,7 @@ def works_offline(home: Path) -> bool:
     code = f"import huggingface_hub as h; print(h.snapshot_download({REPO!r}, local_files_only=True))"
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
     python = command()[0].replace("/dsv4", "/python")
-    return subprocess.run([python, "-c", code], env=env, capture_output=True, timeout=60).returncode == 0
+    return subprocess.run([python, "-c", code], env=env, capture_output=True, timeout=150).returncode == 0
 
 
 @pytest.mark.parametrize("below", ["", "hub", f"hub/{FOLDER}"])

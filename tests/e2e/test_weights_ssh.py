@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.conftest import free_port, until
+from e2e.conftest import until
 from e2e.loopback.hub_files import FileHub, shards
+from e2e.ports import free_port
 from e2e.test_weights_source import FOLDER, ONE, REPO, data_of, dsv4, same, works_offline
 
 SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"

@@ -28,7 +28,7 @@ class Manager:
     def systemctl(self, *words: str) -> subprocess.CompletedProcess[str]:
         """`systemctl --user …`."""
         return subprocess.run(
-            ["systemctl", "--user", "--no-pager", *words], env=self.env, capture_output=True, text=True, timeout=120
+            ["systemctl", "--user", "--no-pager", *words], env=self.env, capture_output=True, text=True, timeout=300
         )
 
     def install(self, name: str, text: str, *override: str) -> None:

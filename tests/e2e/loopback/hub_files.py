@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import threading
 import time
@@ -57,7 +58,7 @@ class FileHub:
         self.gated = False
         self.rate, self.delay_s = rate, delay_s
         self._lock = threading.Lock()
-        self._next_s = 0.0
+        self._next_s, self._most = 0.0, math.inf
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -68,6 +69,7 @@ class FileHub:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.let_go()
         self._server.shutdown()
         self._server.server_close()
 
@@ -102,6 +104,23 @@ class FileHub:
                 one["lfs"] = {"sha256": lfs["oid"], "size": lfs["size"], "pointerSize": lfs["pointerSize"]}
             siblings.append(one)
         return {"_id": "1", "id": self.repo, "sha": self.commit, "private": False, "tags": [], "siblings": siblings}
+
+    def hold_after(self, count: int) -> None:
+        """Send no more than so many bytes of files in all, until `let_go`: a test decides when, not a clock."""
+        self._most = count
+
+    def let_go(self) -> None:
+        """Send whatever is asked for."""
+        self._most = math.inf
+
+    def count(self, name: str, count: int) -> None:
+        """Count what is about to be sent, before whoever asked can have it; wait while it is held back."""
+        while True:
+            with self._lock:
+                if self.sent.total() + count <= self._most:
+                    self.sent[name] += count
+                    return
+            time.sleep(0.02)
 
     def pace(self, count: int) -> None:
         """Hold the whole server to its rate in bytes a second."""
@@ -169,8 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
                 piece = view[at : min(at + _CHUNK, end)]
                 hub.pace(len(piece))
                 time.sleep(hub.delay_s)
+                hub.count(name, len(piece))
                 self.wfile.write(piece)
-                hub.sent[name] += len(piece)
         except OSError:
             self.close_connection = True
         if end < len(data):

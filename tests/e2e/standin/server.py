@@ -6,6 +6,7 @@ a crash, a hang, a server that ignores SIGTERM. Standard library only; it runs a
 
 Steered by environment variables (seconds may be fractions):
   STANDIN_READY_AFTER_S  seconds until it listens, 0.5 by default; like vLLM it refuses connections before
+  STANDIN_READY_FILE     it listens only once this file is there: a test decides when, not a clock
   STANDIN_CRASH_AFTER_S  seconds after which the process ends, ready or not
   STANDIN_EXIT_CODE      its exit code then, 1 by default
   STANDIN_LAST_LINES     what it prints to stderr then, "\\n" between lines; vLLM's engine failure by default
@@ -236,6 +237,8 @@ def main() -> None:
         time.sleep(wait / len(STAGES))
     while os.environ.get("STANDIN_HANG") == "1":
         time.sleep(3600)
+    while (file := os.environ.get("STANDIN_READY_FILE")) and not Path(file).exists():
+        time.sleep(0.05)
     port = int(flags.get("port") or 8000)
     server = ThreadingHTTPServer((flags.get("host") or "0.0.0.0", port), Handler)  # in a container of its own
     server.daemon_threads = True
