@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 from tests.e2e.native_box import real_home
 from tests.e2e.streaming import Clients
 
+from e2e import memory
 from e2e.conftest import ROOT, Node
 from e2e.ports import free_port
 
@@ -31,7 +31,7 @@ def test_a_hardened_rehearsal_from_serve_to_a_stop_that_drains(node: Node) -> No
     kept = node.folder / "kept"
     kept.mkdir()
     (kept / "note").write_text("below a place in memory")
-    memory = set(Path("/dev/shm").iterdir())
+    before = memory.segments()
     sets = {
         "name": name,
         "server.port": port,
@@ -73,4 +73,4 @@ def test_a_hardened_rehearsal_from_serve_to_a_stop_that_drains(node: Node) -> No
     clients.assert_none_was_cut_off()
     assert re.search(r"draining in-flight requests count=[12]\b", node.dsv4("logs", name, "--last").stdout)
     assert node.state(name) == ""
-    assert set(Path("/dev/shm").iterdir()) <= memory
+    memory.wait_for_none_since(before)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from tests.e2e.native_box import Box, boxes, make_home, real_home
 
+from e2e import memory
+
 CONFIG = "flash-b200"
 
 
@@ -129,11 +131,11 @@ def test_ctrl_c_stops_it(box: Box, when: str) -> None:
 def test_documented_deployment_on_real_vllm(tmp_path: Path) -> None:
     for box in boxes(tmp_path, real_home()):
         box.name = f"{CONFIG}-rehearsal"
-        before = set(Path("/dev/shm").iterdir())
+        before = memory.segments()
         done = box.dsv4("rehearse", CONFIG, "--set", f"server.port={box.port}", "--output", "json", timeout_s=380)
         assert done.returncode == 0, done.stdout + done.stderr
         data = json.loads(done.stdout)["data"]["rehearsal"]
         assert data["completion"]["tokens"] >= 1
         assert data["models"] == ["deepseek-ai/DeepSeek-V4-Flash"]
         box.assert_gone()
-        assert not [path for path in set(Path("/dev/shm").iterdir()) - before if path.name.startswith("psm_")]
+        memory.wait_for_none_since(before)

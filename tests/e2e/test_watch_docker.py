@@ -128,12 +128,13 @@ def test_attached_serve_restarts_a_hang_and_follows_the_log(node: Node) -> None:
     stall.unlink()
     until(lambda: node.docker("inspect", "-f", "{{.State.StartedAt}}", name) != before, "started again")
     until(lambda: ready(node, name), "ready again")
+    assert serving.stdout
+    until(lambda: "startup complete" in serving.stdout.readline(), "the log of its second life is followed")
     os.kill(serving.pid, signal.SIGINT)
-    out, err = serving.communicate(timeout=150)
+    _, err = serving.communicate(timeout=150)
     assert serving.returncode == 0, err
     assert told(node)[0]["event"] == "hang"
     assert "requests run and" in err
-    assert "startup complete" in out  # of its second life
     assert node.state(name) == "running"
 
 

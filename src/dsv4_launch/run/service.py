@@ -6,7 +6,7 @@ native state folder), never in this process: a colleague on the same machine see
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -94,6 +94,9 @@ class Driver(Protocol):
 
     def logs(self, name: str, *, follow: bool, tail: int | None, since: datetime | None = None) -> Iterator[str]:
         """Log lines, oldest first, without line ends; with ``follow`` until the service exits; from ``since`` on."""
+
+    def follow(self, name: str, over: Callable[[], bool]) -> Iterator[str]:
+        """What its log gains from now on, over its restarts, until ``over``; no line of a later life is lost."""
 
     def pids(self, name: str) -> frozenset[int]:
         """The processes of a service by their pids on this host, as far as they can be seen."""

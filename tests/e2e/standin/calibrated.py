@@ -267,6 +267,7 @@ async def serve(options: argparse.Namespace) -> None:
         lambda: Connection(server), options.host, options.port, backlog=4096
     )
     print(f"listening on {listening.sockets[0].getsockname()[1]}", flush=True)
+    print("INFO:     Application startup complete.", flush=True)  # what whoever follows a start waits for
     await listening.serve_forever()
 
 

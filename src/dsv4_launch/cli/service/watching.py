@@ -7,7 +7,6 @@ import os
 import socket
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from dsv4_launch.cli import drivers, options, show
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 RESTART_STOP_S = 10.0  # what hangs has no requests that it could finish
 AGAIN_S = 0.5
+# Of a server that has ended, and of one that goes on: how long its last lines are waited for.
+LAST_LINES_S, INTERRUPTED_S = 5.0, 1.0
 
 
 def watch(argument: str, target: str | None, output: options.Output) -> int:
@@ -127,7 +128,7 @@ def follow_and_watch(driver: Driver, seen: Seen, config: LaunchConfig, write: Ca
     lock = watch_lock.take(seen.target, seen.name)
     if lock is None:
         show.note(f"{seen.name} is watched already{_by(seen)}; here its log is followed only.")
-        _print(driver, seen.name, write)
+        _write_all(driver.logs(seen.name, follow=True, tail=0), write)
         return ""
     launched = seen.created
 
@@ -140,36 +141,47 @@ def follow_and_watch(driver: Driver, seen: Seen, config: LaunchConfig, write: Ca
 @contextlib.contextmanager
 def _log_of(driver: Driver, name: str, write: Callable[[str], None]) -> Iterator[None]:
     """Print what its log gains meanwhile."""
-    over = threading.Event()
+    over, patience_s = threading.Event(), LAST_LINES_S
     printer = threading.Thread(target=_print_on, args=(driver, name, write, over), name="log", daemon=True)
     printer.start()
     try:
         yield
+    except KeyboardInterrupt:
+        patience_s = INTERRUPTED_S  # the server goes on, and the read of its log may not end
+        raise
     finally:
         over.set()
-        printer.join(1.0)  # the last lines of a server that has ended
+        printer.join(patience_s)
 
 
-def _print(driver: Driver, name: str, write: Callable[[str], None]) -> None:
-    for line in driver.logs(name, follow=True, tail=0):
+def _write_all(lines: Iterator[str], write: Callable[[str], None]) -> None:
+    for line in lines:
         write(show.clean(line))
         sys.stdout.flush()
 
 
 def _print_on(driver: Driver, name: str, write: Callable[[str], None], over: threading.Event) -> None:
-    """Follow the log, and follow it again when the server was started again."""
+    """Follow the log over the restarts of the server; again, when it could not be read."""
     while not over.is_set():
         # The watcher says what becomes of a service that is gone, or of an engine that does not answer.
         with contextlib.suppress(Dsv4Error, OSError):
-            _print(driver, name, write)
-        time.sleep(AGAIN_S)
+            _write_all(driver.follow(name, over.is_set), write)
+        over.wait(AGAIN_S)
 
 
 def _starter(driver: Driver) -> Callable[[Seen], None]:
     """What starts a service of this driver again: docker's own start, or a launch from the config that it carries."""
     from dsv4_launch.run.docker.service import DockerDriver
+    from dsv4_launch.run.interrupts import hold
 
     def start_again(found: Seen) -> None:
+        # Ctrl-C ends the watch: what it is about to start again goes on.
+        with hold() as held:
+            begin(found)
+        if held.came:
+            raise KeyboardInterrupt
+
+    def begin(found: Seen) -> None:
         if found.life != "exited":
             driver.stop(found.name, RESTART_STOP_S)
         if isinstance(driver, DockerDriver):

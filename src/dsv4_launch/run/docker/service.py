@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from dsv4_launch.errors import HostError, Problem, ToolError
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import shared_memory as memory
+from dsv4_launch.run.docker import log as docker_log
 from dsv4_launch.run.docker.errors import refused
 from dsv4_launch.run.docker.seen import seen
-from dsv4_launch.run.logs.lines import LineSplitter
 from dsv4_launch.run.native.processes import Process
 from dsv4_launch.run.service import Seen, must_be_ours
 from dsv4_launch.targets.docker import LABEL_NAME
@@ -22,6 +22,7 @@ from dsv4_launch.values import Command
 
 # The engine answers at once, except where it has to set up GPUs, networks and mounts.
 CREATE_S: Final = 180.0
+REMOVED_S: Final = 60.0
 # What the engine takes for a container's name or id; any other text would become part of a path of its API.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
@@ -105,9 +106,14 @@ class DockerDriver:
                     tail="all" if tail is None else tail,
                     since=since.timestamp() if since else None,
                 )
-            yield from _lines(stream)
+            yield from docker_log.lines(stream)
         except docker.errors.NotFound:
             return
+
+    def follow(self, name: str, over: Callable[[], bool]) -> Iterator[str]:
+        """What its log gains from now on, over its restarts, until ``over``."""
+        with _asking():
+            yield from docker_log.follow(self._client.api, name, over)
 
     def pids(self, name: str) -> frozenset[int]:
         """The container's processes, by their pids on the host."""
@@ -137,7 +143,7 @@ class DockerDriver:
             data = self._inspect(name) if segments else None
             self._client.api.stop(name, timeout=max(1, round(timeout_s)))
             if data is not None:
-                memory.release(segments | memory.semaphores(_epoch_s(data["State"]["StartedAt"])))
+                memory.release(segments | memory.semaphores(int(docker_log.epoch_s(data["State"]["StartedAt"]))))
 
     def _processes(self, name: str) -> list[Process]:
         """The container's processes, by their pids on the host; none when it does not run, or is on another machine."""
@@ -175,8 +181,10 @@ class DockerDriver:
             try:
                 self._client.api.remove_container(identity, force=True, v=True)
             except docker.errors.APIError as error:
-                if error.status_code != 409:  # another removal of it is under way
+                if error.status_code != 409:
                     raise
+                # Another removal is under way, of a dsv4 that was killed, say: until it is over the name is taken.
+                self._client.api.wait(identity, timeout=REMOVED_S, condition="removed")
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
         import docker
@@ -196,21 +204,6 @@ class DockerDriver:
         if self._opened is None:
             self._opened = self._connect()
         return self._opened
-
-
-def _lines(stream: Iterable[bytes]) -> Iterator[str]:
-    """Whole lines from the chunks that the engine sends."""
-    splitter = LineSplitter()
-    for chunk in stream:
-        for line in splitter.feed(chunk):
-            yield line.decode("utf-8", "replace").rstrip("\r")
-    if splitter.rest:
-        yield splitter.rest.decode("utf-8", "replace")
-
-
-def _epoch_s(text: str) -> float:
-    """The engine's time (ISO 8601 UTC with nanoseconds) as seconds since the epoch."""
-    return datetime.fromisoformat(text.split(".")[0].rstrip("Z") + "+00:00").timestamp()
 
 
 def _id(out: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,6 +86,10 @@ class NativeDriver:
 
         found = native_log.lines(folder / state.LOG, tail=tail, ended=ended if follow else None)
         return found if since is None else later(found, since, datetime.now(UTC))
+
+    def follow(self, name: str, over: Callable[[], bool]) -> Iterator[str]:
+        """What its log gains from now on, over its restarts, until ``over``: all its lives write to one file."""
+        return native_log.lines(self._folder(name) / state.LOG, tail=0, ended=over)
 
     def pids(self, name: str) -> frozenset[int]:
         """The server's processes and their supervisor."""

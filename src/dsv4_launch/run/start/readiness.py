@@ -27,7 +27,7 @@ KEPT_LINES = 400
 SHOWN_LINES = 20
 LOOK_EVERY_S = 0.5
 # So long the log of a server that answers may lag behind; one that is told to log less says its last words never.
-LAST_WORDS_S = 1.0
+LAST_WORDS_S, WORD_S = 2.0, 0.05
 # A server that ends this often before it was ever ready will not become so by itself.
 GIVE_UP_RESTARTS = 3
 # So often a server may fail at its first token before that is taken for its answer.
@@ -92,13 +92,18 @@ class LogTail:
 
         ``last_words_s``: so long the log may take to say the last thing that a start says.
         """
-        until_s = time.monotonic() + last_words_s
+        # In many short waits: of a machine that stood still for a while, only one of them is over.
+        waits, until_s = round(last_words_s / WORD_S), time.monotonic() + last_words_s
         while True:
-            saying = not self.ended and not all_said(self.stage)
+            saying = waits > 0 and not self.ended and not all_said(self.stage)
             try:
-                read = self._queue.get(timeout=max(0.0, until_s - time.monotonic()) if saying else 0.0)
+                read = self._queue.get(timeout=WORD_S if saying else 0.0)
             except queue.Empty:
-                return
+                if not saying:
+                    return
+                waits -= 1
+                continue
+            waits -= time.monotonic() > until_s  # a log that never pauses has an end of it, too
             if read is None:
                 self.ended = True
                 continue

@@ -12,7 +12,7 @@ from dsv4_launch.cli.configs import load_config
 from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.run.claim import over
 from dsv4_launch.run.docker.seen import seen
-from dsv4_launch.run.docker.service import _id, _lines
+from dsv4_launch.run.docker.service import _id
 from dsv4_launch.run.start.readiness import ending
 from dsv4_launch.targets import render
 
@@ -84,17 +84,6 @@ def test_a_server_in_the_hosts_network_listens_where_its_words_say() -> None:
     for cmd in (None, [], ["model", "--port"]):
         data["Config"]["Cmd"] = cmd
         assert seen(data).base_url == ""
-
-
-def test_lines_from_chunks() -> None:
-    chunks = [
-        b"one\ntw",
-        b"o\n",
-        "drei \N{BLACK SQUARE}".encode()[:-1],
-        "drei \N{BLACK SQUARE}".encode()[-1:],
-        b"\r\nrest",
-    ]
-    assert list(_lines(chunks)) == ["one", "two", "drei \N{BLACK SQUARE}", "rest"]
 
 
 def test_the_id_is_found_only_where_one_was_printed() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import docker
 import pytest
 
 from dsv4_launch.run.docker.service import DockerDriver
@@ -50,3 +51,23 @@ def test_a_container_that_dies_while_it_is_asked_for_its_processes_is_stopped_al
     found.api.stop = lambda name, timeout: stopped.append(name)
     DockerDriver(lambda: found).stop("rec-a", 3)
     assert stopped == ["rec-a"]
+
+
+def test_a_container_whose_removal_is_under_way_is_waited_for() -> None:
+    """Its name is free only afterwards: an answer before that would be no removal."""
+    found, waited = engine([]), list[tuple[str, str]]()
+
+    def remove(_identity: str, **_: object) -> None:
+        raise docker.errors.APIError("409", SimpleNamespace(status_code=409, reason="", url=""), "already in progress")
+
+    found.api.remove_container = remove
+    found.api.wait = lambda identity, timeout, condition: waited.append((identity, condition))
+    driver = DockerDriver(lambda: found)
+    driver.remove("rec-a")
+    assert [condition for _, condition in waited] == ["removed"]
+
+    def none(_identity: str, **_: object) -> None:
+        raise docker.errors.NotFound("404")
+
+    found.api.wait = none
+    driver.remove("rec-a")
