@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from e2e.conftest import Node, Result, envelope, name_of, until, url_of
+from e2e.native_box import boxes, make_home
 
 SHORT = ("--yes", "--smoke", "short")
 # Another user: the modules are loaded before the user changes, since the checkout may be closed to others.
@@ -178,6 +179,23 @@ def test_ctrl_c_while_the_new_one_starts_brings_the_old_one_back(node: Node) -> 
     assert reply(url) == "first"
 
 
+def test_what_ended_on_the_other_target_makes_room_and_its_log_is_kept(node: Node, tmp_path: Path) -> None:
+    config = node.config(standin={"READY_AFTER_S": "0.3"})
+    for box in boxes(tmp_path, make_home(tmp_path / "home")):
+        box.name = name_of(config)
+        box.write()
+        died = box.serve("--detach", STANDIN_CRASH_AFTER_S="0", STANDIN_LAST_LINES="RuntimeError: it ended natively")
+        assert died.returncode == 0, died.stderr
+        box.wait_for("failed")
+        place = {"DSV4_STATE_DIR": str(box.state)}
+        done = node.dsv4("apply", config, *SHORT, env=place)
+        assert done.returncode == 0, done.stderr
+        assert not box.folder_of_service.exists()
+        (log,) = (box.state / "logs" / box.name).glob("*.log")
+        assert "it ended natively" in log.read_text()
+        assert node.dsv4("stop", box.name, env=place).returncode == 0
+
+
 def test_nothing_runs_is_a_launch_and_a_colleague_sees_it(node: Node) -> None:
     config = node.config(standin={"READY_AFTER_S": "0.3"})
     name = name_of(config)
@@ -198,7 +216,7 @@ def test_nothing_runs_is_a_launch_and_a_colleague_sees_it(node: Node) -> None:
         assert (entry["outcome"], entry["by"], entry["config"]["name"]) == ("healthy", "apply", name)
     stopped = envelope(node.dsv4("stop", name, "--output", "json"))
     log = Path(str(stopped["data"]["log"]))  # type: ignore[index]
-    assert log.stat().st_mode & 0o777 == 0o640
+    assert log.stat().st_mode & 0o777 == 0o600
     assert "Application startup complete" in log.read_text()
     back = node.dsv4("rollback", name, *SHORT)
     assert back.returncode == 0, back.stderr

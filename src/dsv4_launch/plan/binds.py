@@ -20,6 +20,8 @@ MODEL_INSIDE = "/model"
 # The variable that vLLM reads its key from (vllm 0.20.0 envs.py, VLLM_API_KEY).
 KEY_VARIABLE = "VLLM_API_KEY"
 
+# vLLM's own images, whose names a folder can carry as they are.
+_OWN_IMAGE = re.compile(r"vllm/vllm-openai(:[a-zA-Z0-9.-]+|@sha256:[0-9a-f]{64})")
 _SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASS|APIKEY|API_KEY|ACCESS_KEY|AUTH|CREDENTIALS?)$")
 # Well-known prefixes, a bearer header, and a URL that holds user and password.
 _SECRET_VALUE = re.compile(
@@ -59,11 +61,10 @@ def _folder(program: Word) -> Word:
 
 
 def cache_key(image: str) -> str:
-    """An image as part of a folder's name. Images of other owners with the same name and tag get another one."""
-    owner, _, rest = image.rpartition("/")
-    name, _, pinned = rest.partition("@sha256:")
+    """An image as part of a folder's name, readable; all but vLLM's own with a digest, so that no two share one."""
+    name, _, pinned = image.rpartition("/")[2].partition("@sha256:")
     key = re.sub(r"[^a-zA-Z0-9.]+", "-", f"{name}-{pinned[:12]}" if pinned else name)
-    return key if owner in ("", "vllm") else f"{key}-{digest(owner)[:8]}"
+    return key if _OWN_IMAGE.fullmatch(image) else f"{key}-{digest(image)[:8]}"
 
 
 def environment(config: LaunchConfig, settled: Settings, program: Word, where: Where) -> tuple[Variable, ...]:

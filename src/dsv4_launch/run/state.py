@@ -1,8 +1,8 @@
-"""The state folder of native services: one folder a deployment, readable by its group, written whole or not at all.
+"""The state folder of native services: one folder a deployment, its owner's alone, written whole or not at all.
 
 Docker keeps labels for us; a native service has this folder instead: ``service.json`` (who launched what, when, and how
 it ended), ``launch.json`` (the same, as it was at the launch), ``server.log``, and ``lock``, which whoever launches
-holds. A colleague of the same group reads the same.
+holds. Logs hold prompts, and configs say where secrets lie: nobody but the owner and root reads them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ SYSTEM = Path("/var/lib/dsv4")
 RECORD, LOG, LOCK = "service.json", "server.log", "lock"
 # The record as it was at the launch: written once, so that a damaged one can be made anew from it.
 LAUNCH = "launch.json"
-# The group of the state folder reads; setgid hands that group down. Nobody else sees configs and logs.
-_FOLDER_MODE, _FILE_MODE = 0o2750, 0o640
+_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 
 
 def roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
@@ -111,7 +110,7 @@ def writable_root(environ: Mapping[str, str]) -> Path:
 
 
 def subfolder(root: Path, kind: str, name: str) -> Path:
-    """The folder of a deployment below a root (``history``, ``logs``), made for the root's group to read."""
+    """The folder of a deployment below a root (``history``, ``logs``), which only its owner reads."""
     folder = root / kind / name
     _make(folder.parent, None)
     _make(folder, _FOLDER_MODE)
@@ -164,7 +163,7 @@ def write(folder: Path, record: Record, name: str = RECORD) -> None:
 
 
 def open_private(path: Path, flags: int) -> Any:
-    """A file of a state folder, opened to write, readable by the group whatever the umask is."""
+    """A file of a state folder, opened to write, its owner's alone whatever the umask is."""
     handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
     os.fchmod(handle, _FILE_MODE)
     return os.fdopen(handle, "wb", buffering=0)
@@ -183,7 +182,7 @@ def read(folder: Path) -> Record | None:
         raise HostError(
             f"The state of {folder.name} cannot be read: {error.strerror}.",
             where=str(folder),
-            fix=f"Join the group that owns {folder.parent}, or run the command as root.",
+            fix="Only the user that launched it and root may read it: run the command as one of them.",
             code="state-unreadable",
         ) from None
     record = parse(text)

@@ -50,7 +50,8 @@ def test_only_what_nobody_uses_is_removed_and_links_lead_nowhere(tmp_path: Path)
 def test_no_two_images_share_a_cache() -> None:
     images = [
         "vllm/vllm-openai:v0.20.0", "vllm/vllm-openai:v0.20.0-cu129", "mine/vllm-openai:v0.20.0",
-        "registry.example.org/vllm/vllm-openai:v0.20.0", "vllm-openai:v0.20.1",
+        "registry.example.org/vllm/vllm-openai:v0.20.0", "vllm-openai:v0.20.0",
+        "foo:1-b", "foo-1:b", "foo_1:b", "vllm/vllm-openai-v0:20.0", "vllm/vllm-openai:v0.20.0_cu129",
         "vllm/vllm-openai@sha256:" + "a" * 64, "vllm/vllm-openai@sha256:" + "b" * 64,
     ]  # fmt: skip
     assert len({cache_key(image) for image in images}) == len(images)

@@ -44,7 +44,7 @@ def test_what_is_written_is_read(environ: dict[str, str]) -> None:
     assert list(state.folders(environ)) == [folder]
 
 
-def test_group_reads_others_do_not(environ: dict[str, str]) -> None:
+def test_nobody_but_the_owner_reads(environ: dict[str, str]) -> None:
     before = os.umask(0o077)
     try:
         folder = state.prepare("flash", environ)
@@ -53,8 +53,8 @@ def test_group_reads_others_do_not(environ: dict[str, str]) -> None:
             log.write(b"x")
     finally:
         os.umask(before)
-    assert folder.stat().st_mode & 0o7777 == 0o2750
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
+    assert folder.stat().st_mode & 0o7777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
 @pytest.mark.parametrize("end", range(0, 300, 25))

@@ -115,8 +115,6 @@ def _serve(
             show.say(f"{plan.name} does not run; this host is fit to launch it.")
         return Applied("dry-run", plan.name, plan.target, plan.base_url, (), found.digest), None
     ready_to_launch()
-    if service is not None and service.seen.target != plan.target:
-        service.driver.remove(plan.name)  # a finished one of the other target
     seen: list[str] = []
 
     def accept(served: Plan) -> None:
@@ -124,11 +122,25 @@ def _serve(
 
     given = replace(wanted.options, accept=accept)
     outcome = serve(plan, render(plan), serving.world(plan.target, recorded=True), given, serving.progress())
+    if service is not None and service.seen.target != plan.target:
+        _clear(service, wanted)
     tested = "".join(seen)
     if human:
         show.say(f"{plan.name} did not run; it is ready now, after {outcome.seconds:.0f} s. {tested}".rstrip())
     applied = Applied("served", plan.name, plan.target, plan.base_url, outcome.models, outcome.digest, smoke=tested)
     return applied, None
+
+
+def _clear(finished: drivers.Service, wanted: Chosen) -> None:
+    """Remove what ended on the other target, now that this one serves in its place; its log is kept."""
+    import os
+
+    from dsv4_launch.cli.serve import serving
+    from dsv4_launch.run.history.record import save_log
+
+    if wanted.save_log:
+        save_log(finished.driver, finished.seen.name, os.environ, serving.progress())
+    finished.driver.remove(finished.seen.name)
 
 
 def _replace(

@@ -81,8 +81,8 @@ def test_native_entries_are_numbered_whole_and_readable_by_the_group(tmp_path: P
     assert history.names() == ["x"]
     assert history.entries("y") == history.entries("../../x") == []
     files = sorted((tmp_path / "history/x").iterdir())
-    assert [oct(file.stat().st_mode & 0o777) for file in files] == ["0o640"] * 3
-    assert (tmp_path / "history/x").stat().st_mode & 0o007 == 0
+    assert [oct(file.stat().st_mode & 0o777) for file in files] == ["0o600"] * 3
+    assert (tmp_path / "history/x").stat().st_mode & 0o077 == 0
     files[1].write_text("{")
     assert [e.digest for e in history.entries("x")] == ["a", "c"]
 

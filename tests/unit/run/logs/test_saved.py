@@ -16,8 +16,8 @@ def test_a_log_is_saved_and_read_again(tmp_path: Path) -> None:
     assert path == saved_logs.newest("x", env(tmp_path))
     assert list(saved_logs.lines_of(path)) == ["one", "two \x1b[2J", "three"]
     assert list(saved_logs.lines_of(path, 1)) == ["three"]
-    assert path.stat().st_mode & 0o777 == 0o640
-    assert path.parent.stat().st_mode & 0o007 == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o077 == 0
 
 
 def test_nothing_is_saved_of_nothing(tmp_path: Path) -> None:
