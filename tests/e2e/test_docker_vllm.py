@@ -52,8 +52,8 @@ def test_a_hardened_rehearsal_from_serve_to_a_stop_that_drains(node: Node) -> No
     assert node.dsv4("status", name, "--check").returncode == 0
     assert "Application startup complete" in node.dsv4("logs", name).stdout
     # The server writes its cache where VLLM_CACHE_ROOT points: into the mount, so that the next start finds it.
-    caches = node.folder / ".cache/dsv4/caches/dsv4-rehearsal-cpu-0.32.0-cpu"
-    assert [path for path in (caches / "vllm").rglob("*") if path.is_file()]
+    (cache,) = (node.folder / ".cache/dsv4/caches").glob("dsv4-rehearsal-cpu-0.32.0-*-cpu")
+    assert [path for path in (cache / "vllm").rglob("*") if path.is_file()]
 
     may = dict(re.findall(r"(NoNewPrivs|Cap\w+):\s+(\w+)", node.docker("exec", name, "cat", "/proc/1/status")))
     assert may["NoNewPrivs"] == "1"
