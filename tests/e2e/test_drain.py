@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.native_box import Box, boxes, real_home
-from tests.e2e.streaming import Clients
+from tests.e2e.streaming import ENGINE_TOLD, Clients, engines, paused
+
+from e2e.conftest import until
 
 pytestmark = [pytest.mark.timeout(420), pytest.mark.vllm]
 
@@ -23,14 +25,20 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 def test_a_running_stream_finishes_during_a_stop(box: Box) -> None:
     text = box.config.read_text().replace(f'"executable": {json.dumps(str(box.vllm))}, ', "")
-    box.config.write_text(text.replace("server: {", 'server: {"served_model_name": "tiny", '))
+    text = text.replace("server: {", 'server: {"served_model_name": "tiny", ')
+    box.config.write_text(f"{text}engine: {{shutdown_timeout: 240}}  # a slow machine has its time\n")
+    others = engines()
     served = box.serve("--detach")
     assert served.returncode == 0, served.stderr
     box.wait_for("ready", 300)
     clients = Clients(box.port, "tiny")
     clients.flow()
-    stopping = box.start("stop", box.name)
-    _, err = stopping.communicate(timeout=150)
+    (engine,) = engines() - others
+    log = box.folder_of_service / "server.log"
+    with paused(engine):
+        stopping = box.start("stop", box.name)
+        until(lambda: ENGINE_TOLD in log.read_text(), "the engine is told to end")
+    _, err = stopping.communicate(timeout=300)
     assert stopping.returncode == 0, err
     clients.assert_none_was_cut_off()
     assert re.search(r"draining in-flight requests count=[12]\b", box.dsv4("logs", box.name, "--last").stdout)
