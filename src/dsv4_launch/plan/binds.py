@@ -21,7 +21,7 @@ MODEL_INSIDE = "/model"
 KEY_VARIABLE = "VLLM_API_KEY"
 
 # vLLM's own images, whose names a folder can carry as they are.
-_OWN_IMAGE = re.compile(r"vllm/vllm-openai(:[a-zA-Z0-9.-]+|@sha256:[0-9a-f]{64})")
+_OWN_IMAGE = re.compile(r"vllm/vllm-openai(:[a-zA-Z0-9.-]+)?(@sha256:[0-9a-f]{64})?")
 _SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASS|APIKEY|API_KEY|ACCESS_KEY|AUTH|CREDENTIALS?)$")
 # Well-known prefixes, a bearer header, and a URL that holds user and password.
 _SECRET_VALUE = re.compile(
