@@ -30,7 +30,16 @@ Severity: TypeAlias = Literal["error", "warning", "info"]
 _CONFIG = ("advisories/config", "advisories/config_memory")
 _LOG = tuple(
     f"advisories/{name}"
-    for name in ("log", "crash", "crash_machine", "crash_ranks", "crash_kernels", "crash_files", "crash_launch")
+    for name in (
+        "log",
+        "crash",
+        "crash_machine",
+        "crash_ranks",
+        "crash_kernels",
+        "crash_files",
+        "crash_launch",
+        "crash_vllm",
+    )
 )
 
 
