@@ -95,6 +95,12 @@ def config_advisories() -> tuple[Advisory, ...]:
 
 
 @lru_cache
+def quiet_pieces() -> tuple[str, ...]:
+    """What tells that a line of a log means no failure (data/quiet.toml)."""
+    return tuple(piece for row in table("quiet")["quiet"] for piece in row["pieces"])
+
+
+@lru_cache
 def _read(names: tuple[str, ...]) -> tuple[Advisory, ...]:
     return tuple(_advisory(row) for name in names for row in table(name)["advisory"])
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from dsv4_launch.catalog.advisories import Advisory, Case, advisories, config_advisories
+from dsv4_launch.catalog.advisories import Advisory, Case, advisories, config_advisories, quiet_pieces
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.releases import nearest_release
 from dsv4_launch.catalog.rules import applies
@@ -102,12 +102,13 @@ def explain_log(lines: Iterable[str], version: str | None = None, gpu: str | Non
     """
     candidates = [advisory for advisory in advisories() if advisory.log]
     patterns = {piece: _pattern(piece) for advisory in candidates for pieces in advisory.log for piece in pieces}
+    quiet = quiet_pieces()
     seen: dict[str, tuple[int, str]] = {}
     for first, text in _chunks(lines):
         if version is None and (said := _VERSION.search(text)):
             version = said.group(1).rstrip(".")
         for piece, pattern in patterns.items():
-            if piece not in seen and (at := _find(piece, pattern, text)) >= 0:
+            if piece not in seen and (at := _find(piece, pattern, text, quiet)) >= 0:
                 seen[piece] = (first + text.count("\n", 0, at), _line_at(text, at))
     release = nearest_release(version)[0].version if version else None
     arch = gpus()[gpu].arch if gpu in gpus() else None
@@ -160,17 +161,33 @@ def _pattern(piece: str) -> re.Pattern[str] | None:
     return re.compile(piece.removeprefix("re:")) if piece.startswith("re:") else None
 
 
-def _find(piece: str, pattern: re.Pattern[str] | None, text: str) -> int:
+def _find(piece: str, pattern: re.Pattern[str] | None, text: str, quiet: tuple[str, ...]) -> int:
+    """Where a piece stands first in a line that is not quiet; -1 for nowhere."""
+    at = _next(piece, pattern, text, 0)
+    while at >= 0:
+        start, end = _line_of(text, at)
+        line = text[start:end]
+        if not any(quiet_piece in line for quiet_piece in quiet):
+            return at
+        at = _next(piece, pattern, text, end)
+    return at
+
+
+def _next(piece: str, pattern: re.Pattern[str] | None, text: str, start: int) -> int:
     if pattern is None:
-        return text.find(piece)
-    match = pattern.search(text)
+        return text.find(piece, start)
+    match = pattern.search(text, start)
     return match.start() if match else -1
 
 
+def _line_of(text: str, at: int) -> tuple[int, int]:
+    end = text.find("\n", at)
+    return text.rfind("\n", 0, at) + 1, end if end >= 0 else len(text)
+
+
 def _line_at(text: str, at: int) -> str:
-    start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
-    line = text[start : end if end >= 0 else len(text)]
-    return without_secrets(line)[:_LONGEST_EVIDENCE]
+    start, end = _line_of(text, at)
+    return without_secrets(text[start:end])[:_LONGEST_EVIDENCE]
 
 
 def without_secrets(line: str) -> str:

@@ -12,6 +12,7 @@ from dsv4_launch.catalog.advisories import Advisory, advisories, config_advisori
 from dsv4_launch.catalog.flags import flag_table
 from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.models import variants
+from dsv4_launch.catalog.read import table
 from dsv4_launch.catalog.releases import releases
 from dsv4_launch.catalog.rules import WHEN_KEYS, constraints
 from dsv4_launch.catalog.version import within
@@ -112,6 +113,13 @@ def test_log_pieces_are_stable_and_cheap(advisory: Advisory):
         assert len(piece) >= 4
         assert not re.search(r"\d{4}-\d\d|pid=|line \d|\.py:\d", piece), "what changes from run to run"
     assert all(max(map(len, pieces)) >= 8 for pieces in advisory.log)
+
+
+def test_a_quiet_line_is_told_by_stable_words_with_a_reason():
+    for row in table("quiet")["quiet"]:
+        assert row["why"].endswith(".")
+        assert re.fullmatch(r"https://[^\s<>]+", row["source"])
+        assert all(len(piece) >= 11 for piece in row["pieces"])
 
 
 def test_what_only_a_log_shows_says_how_or_is_told_by_the_replies():

@@ -58,6 +58,14 @@ def test_a_check_of_vllm_itself_is_told_where_nothing_else_is() -> None:
     assert shown(fatal, "AssertionError", "CUDA error: device-side assert triggered") == ["D74"]
 
 
+def test_a_quiet_line_hides_no_other_one() -> None:
+    quiet = "node7:1:4 [0] NCCL INFO transport/nvls.cc:287 NCCL WARN Duplicate GPU detected"
+    assert shown(quiet) == []
+    assert shown(quiet, "node7:1:4 [0] init.cc:751 NCCL WARN Duplicate GPU detected : rank 3 and rank 0") == ["D103"]
+    assert shown(*[quiet] * 5_000, "Duplicate GPU detected") == ["D103"]
+    assert shown("Duplicate GPU detected", quiet) == ["D103"]
+
+
 def test_the_tenth_comes_before_the_hundredth() -> None:
     assert [advisory.number for advisory in advisories()] == list(range(1, len(advisories()) + 1))
     assert shown("toomanyrequests", "Connection refused: Read timed out", "No space left on device") == [
@@ -79,6 +87,17 @@ def test_the_tenth_comes_before_the_hundredth() -> None:
         "WARNING 11-25 16:20:00 [cuda.py:1] Hint: the GPU has 8 of compute capability 10.0",
         "INFO 11-25 16:20:00 [launcher.py:1] Route: /health, Methods: GET",
         "[  99.1] nvme nvme2: 32/0/0 default/read/poll queues",
+        "omega:5327:5327 [0] NCCL INFO NET/Plugin : dlerror=libnccl-net.so: cannot open shared object file: No such "
+        "file or directory No plugin found (libnccl-net.so), using internal implementation",
+        "[2025-06-05 10:45:19] paula09:2528:2528 [1] ras/client_support.cc:160 NCCL WARN Call to bind failed: Address "
+        "already in use",
+        "(Worker_TP0 pid=9) WARNING 11-25 16:00:00 [symm_mem.py:107] SymmMemCommunicator: symmetric memory multicast "
+        "operations are not supported.",
+        "'(ReadTimeoutError(\"HTTPSConnectionPool(host='huggingface.co', port=443): Read timed out.\"))'"
+        " thrown while requesting HEAD https://huggingface.co/x/resolve/main/config.json",
+        'WARNING 11-25 16:00:00 [cuda.py:22] Failed to import from vllm._C with ModuleNotFoundError("No module")',
+        "zmq.error.Again: Resource temporarily unavailable",
+        "pydantic_core._pydantic_core.ValidationError: 1 validation error for ChatCompletionRequest",
     ],
 )
 def test_what_a_server_outlives_is_no_death(line: str) -> None:
