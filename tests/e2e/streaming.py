@@ -47,12 +47,12 @@ class Stream:
         self.done = False
         self.error = ""
 
-    def read(self, port: int, model: str, tokens: int) -> None:
+    def read(self, port: int, model: str, tokens: int, key: str) -> None:
         body = {"model": model, "prompt": "a", "max_tokens": tokens, "ignore_eos": True, "stream": True}
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/v1/completions",
             json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", "Authorization": f"Bearer {key}"},
         )
         try:
             with urllib.request.urlopen(request, timeout=150) as response:
@@ -77,20 +77,20 @@ class Stream:
 class Clients:
     """Each streams one completion after the other, until one is refused."""
 
-    def __init__(self, port: int, model: str) -> None:
+    def __init__(self, port: int, model: str, key: str = "none") -> None:
         self.streams: list[Stream] = []
         self._threads = [
-            threading.Thread(target=self._go_on, args=(port, model, tokens), daemon=True) for tokens in TOKENS
+            threading.Thread(target=self._go_on, args=(port, model, tokens, key), daemon=True) for tokens in TOKENS
         ]
         for thread in self._threads:
             thread.start()
 
-    def _go_on(self, port: int, model: str, tokens: int) -> None:
+    def _go_on(self, port: int, model: str, tokens: int, key: str) -> None:
         stream = Stream()
         while not stream.error:
             stream = Stream()
             self.streams.append(stream)
-            stream.read(port, model, tokens)
+            stream.read(port, model, tokens, key)
 
     def flow(self, timeout_s: float = 120) -> None:
         """Wait until a token of each has come."""

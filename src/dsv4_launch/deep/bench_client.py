@@ -1,10 +1,11 @@
 """Runs vLLM's own command line and watches its event loop; it runs inside the environment or image that has vLLM.
 
-    python bench_client.py WATCH.jsonl bench serve …
+    python bench_client.py [--key-on-stdin] WATCH.jsonl bench serve …
 
 Nothing of vLLM is changed: a task in its event loop sleeps for a moment again and again, and what it oversleeps is how
 late that loop was for everything else. A line is written every half second. When stdin ends, this process ends: a load
-generator must not outlive whoever started it. Standard library only.
+generator must not outlive whoever started it. With ``--key-on-stdin`` its first line is the server's API key: a
+variable of a container would be shown by ``docker inspect``. Standard library only.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _GONE = 143
 
 def main(words: list[str]) -> None:
     """Run ``vllm WORDS[1:]``, watched into the file WORDS[0]."""
+    if words[0] == "--key-on-stdin":
+        os.environ["OPENAI_API_KEY"], words = first_line(0), words[1:]
     watch_file, sys.argv = words[0], ["vllm", *words[1:]]
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     run = asyncio.run
@@ -36,6 +39,14 @@ def main(words: list[str]) -> None:
     from vllm.entrypoints.cli.main import main as vllm
 
     sys.exit(vllm())
+
+
+def first_line(descriptor: int) -> str:
+    """The line that is read first, and not a byte more."""
+    line = b""
+    while (byte := os.read(descriptor, 1)) not in (b"", b"\n"):
+        line += byte
+    return line.decode()
 
 
 def _end_with_stdin() -> None:

@@ -21,6 +21,8 @@ from dsv4_launch.bench.client import ENVIRONMENT, KEY_VARIABLE
 from dsv4_launch.errors import HostError, ToolError
 
 WRAPPER = Path(dsv4_launch.__file__).parent / "deep" / "bench_client.py"
+# The wrapper's own option: the first line of its stdin is the key.
+KEY_ON_STDIN = "--key-on-stdin"
 WATCH, RESULT = "watch.jsonl", "result.json"
 # Where a container sees the scratch folder, the wrapper and a data set.
 _OUT, _WRAPPER, _DATA = "/dsv4-bench/out", "/dsv4-bench/client.py", "/dsv4-bench/data"
@@ -62,14 +64,15 @@ class Client:
         return _OUT, f"{_DATA}{Path(dataset).suffix}" if dataset else ""
 
     def command(self, words: tuple[str, ...], scratch: Path, dataset: str, name: str, *, keyed: bool) -> list[str]:
-        """The whole command of a point; the key is not in it, only its variable's name."""
+        """The whole command of a point; the key is not in it. A container gets it by its stdin (``keyed``)."""
         if self.image:
-            return [*self._container(scratch, dataset, name, keyed=keyed), f"{_OUT}/{WATCH}", *words]
+            asked = [KEY_ON_STDIN] if keyed else []
+            return [*self._container(scratch, dataset, name), *asked, f"{_OUT}/{WATCH}", *words]
         if self.python:
             return [self.python, "-P", str(WRAPPER), str(scratch / WATCH), *words]
         return [self.program, *words]
 
-    def _container(self, scratch: Path, dataset: str, name: str, *, keyed: bool) -> list[str]:
+    def _container(self, scratch: Path, dataset: str, name: str) -> list[str]:
         words = ["docker", "run", "--rm", "--interactive", "--name", name]
         # In the server's own network: no published port, no proxy process lies between the two.
         words += ["--network", f"container:{self.container}" if self.container else "host"]
@@ -79,14 +82,17 @@ class Client:
         words += ["--volume", f"{self.model_dir}:{self.model_dir}:ro"] if self.model_dir else []
         for variable, value in sorted({**self.environment, **ENVIRONMENT}.items()):
             words += ["--env", f"{variable}={value}"]
-        words += ["--env", KEY_VARIABLE] if keyed else []
         return [*words, "--entrypoint", "python3", self.image, _WRAPPER]
 
     def variables(self, environ: Mapping[str, str], key: str) -> dict[str, str]:
-        """The environment of the command: no proxy, no Hub, and the key under the name that the client reads."""
+        """The environment of the command: no proxy, no Hub, and the key under the name that the client reads.
+
+        A container's variables are shown by ``docker inspect``: no key is among them.
+        """
         kept = {n: v for n, v in environ.items() if not _PROXIES.match(n) and n not in (KEY_VARIABLE, "VLLM_API_KEY")}
-        own = {} if self.image else {**self.environment, **ENVIRONMENT}
-        return {**kept, **own, **({KEY_VARIABLE: key} if key else {})}
+        if self.image:
+            return kept
+        return {**kept, **self.environment, **ENVIRONMENT, **({KEY_VARIABLE: key} if key else {})}
 
 
 def native_client(executable: str, environ: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Client:
@@ -128,8 +134,8 @@ def _interpreter(program: Path) -> str:
 class Process:
     """A client that runs. Its output is read by `pump`; closing its stdin ends it, also when this process is killed."""
 
-    def __init__(self, command: list[str], variables: Mapping[str, str], name: str, cwd: Path) -> None:
-        """Raises ToolError when it cannot be started."""
+    def __init__(self, command: list[str], variables: Mapping[str, str], name: str, cwd: Path, key: str = "") -> None:
+        """Start it, and hand it its key where it asks for one. Raises ToolError when it cannot be started."""
         self.command, self._name, self._rest = command, name, b""
         self.lines: list[str] = []
         self._in_container = command[0] == "docker"
@@ -145,6 +151,10 @@ class Process:
             )
         except OSError as error:
             raise ToolError(f"The client cannot be started: {error.strerror}.", where=command[0]) from None
+        if KEY_ON_STDIN in command and self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # it is gone already: its exit code says so
+                self._process.stdin.write(f"{key}\n".encode())
+                self._process.stdin.flush()
 
     def pump(self, wait_s: float, tell: Callable[[str], None]) -> int | None:
         """Read for a while, handing over each line; returns the exit code once it has ended and all is read."""

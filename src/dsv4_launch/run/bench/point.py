@@ -102,7 +102,7 @@ def _take(bench: Bench, planned: Planned, scratch: Path, tell: Tell) -> Taken:
     command = bench.client.command(line, scratch, bench.dataset, name, keyed=bool(bench.key))
     sampler = Sampler(bench.url, bench.key, bench.gpus, bench.every_s)
     began_s, started = time.monotonic(), now()
-    process = Process(command, bench.client.variables(bench.environ, bench.key), name, scratch)
+    process = Process(command, bench.client.variables(bench.environ, bench.key), name, scratch, bench.key)
     try:
         sampler.start()
         code, dead = _follow(process, sampler, bench, planned, tell)
