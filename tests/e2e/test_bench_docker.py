@@ -22,7 +22,12 @@ def serve(node: Node, **changes: object) -> str:
     config = node.config(container={"mounts": [package]}, **changes)
     done = node.dsv4("serve", config, "--detach", env={"BENCH_KEY": CANARY})
     assert done.returncode == 0, done.stderr
-    return name_of(config)
+    name = name_of(config)
+    # Detached, it is not waited for.
+    until(
+        lambda: node.dsv4("status", name, "--check", env={"BENCH_KEY": CANARY}).returncode == 0, "the server is ready"
+    )
+    return name
 
 
 def loads(node: Node, name: str) -> list[str]:
