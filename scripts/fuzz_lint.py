@@ -2,6 +2,7 @@
 """Throw broken texts at `dsv4 lint`, `dsv4 lint --batch` and `dsv4 import`: each ends in findings or an error, in time.
 
     .venv/bin/python scripts/fuzz_lint.py --seconds 120 --seed 1
+    .venv/bin/python scripts/fuzz_lint.py --texts 2000 --slowest-s 20   # the same on any machine
 
 Texts are mutations of constructed launches, heaps of shell, YAML and docker pieces, and bytes, of up to a megabyte. The
 same seed gives the same texts. Exit 1 with the text (in fuzz-failure.txt) at the first traceback or slow answer.
@@ -13,6 +14,7 @@ import argparse
 import contextlib
 import io
 import json
+import math
 import random
 import sys
 import tempfile
@@ -31,7 +33,6 @@ from dsv4_launch.cli.convert.repairing import repaired  # noqa: E402
 from dsv4_launch.convert.lint.judge import lint  # noqa: E402
 from dsv4_launch.errors import InputError  # noqa: E402
 
-SLOWEST_S = 2.0
 KEYS = ["id", "ok", "errors", "warnings", "advisories"]
 LAUNCHES = (PAGE, SOUND, COMPOSE, KUBERNETES, DOCKERFILE)
 PIECES = (
@@ -103,13 +104,16 @@ PIECES = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seconds", type=float, help="go on for so long (120, unless --texts is given)")
+    parser.add_argument("--texts", type=int, help="go on for so many texts")
+    parser.add_argument("--slowest-s", type=float, default=2.0, help="processor time that an answer may take")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     chance = random.Random(options.seed)
-    end = time.monotonic() + options.seconds
+    seconds = options.seconds or (math.inf if options.texts else 120)
+    end = time.monotonic() + seconds
     count, slowest = 0, 0.0
-    while time.monotonic() < end:
+    while time.monotonic() < end and count < (options.texts or math.inf):
         text = a_text(chance)
         vllm = chance.choice((None, None, "0.20.0", "0.33.0", "0.1.dev1", "nonsense"))
         gpu = chance.choice((None, "b200", "h200", "cpu"))
@@ -123,7 +127,7 @@ def main() -> int:
                 traceback.print_exc()
                 return failed(text, f"{command.__name__}: a traceback (vllm {vllm}, gpu {gpu})")
             took = time.process_time() - began
-            if took > SLOWEST_S:
+            if took > options.slowest_s:
                 return failed(text, f"{command.__name__}: {took:.1f} s")
             slowest = max(slowest, took)
         count += 1

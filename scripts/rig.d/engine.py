@@ -85,7 +85,7 @@ def plain_engine(socket: Path) -> Engine:
     return Engine(socket.parent / f"{socket.name}.d", socket, plain=True)
 
 
-def start(engine: Engine, timeout_s: float = 60) -> None:
+def start(engine: Engine, timeout_s: float = 180) -> None:
     """Start it unless it answers already. Raises RigError with the end of its log."""
     install(PACKAGES | SSH)
     install({"docker": "docker-cli"})  # a package of its own from Debian 13 on
@@ -116,7 +116,7 @@ def start(engine: Engine, timeout_s: float = 60) -> None:
         time.sleep(0.2)
 
 
-def stop(engine: Engine, timeout_s: float = 60) -> bool:
+def stop(engine: Engine, timeout_s: float = 180) -> bool:
     """Stop an engine that we started, its containers first; False when none of ours runs."""
     pid = engine.pid
     if pid is None:

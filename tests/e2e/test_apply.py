@@ -149,7 +149,7 @@ def test_what_fails_is_rolled_back_and_what_fails_early_changes_nothing(node: No
 
     # The stand-in knows no tools: the whole suite finds that.
     wrong = changed(config, env={"STANDIN_REPLY": "wrong"})
-    done = node.dsv4("apply", wrong, "--yes", "--output", "json", timeout_s=120)
+    done = node.dsv4("apply", wrong, "--yes", "--output", "json")
     assert done.returncode == 8, done.stdout
     assert codes(done)[-1] == "rolled-back"
     assert reply(url) == "first"

@@ -73,7 +73,7 @@ def test_an_environment_says_of_a_builtin_which_rule_it_does_not_take(node: Node
 
 
 def test_an_image_without_vllm_is_said(node: Node) -> None:
-    done = node.dsv4("validate", "flash-b200", "--deep", "--image", "dsv4-standin:latest", timeout_s=120)
+    done = node.dsv4("validate", "flash-b200", "--deep", "--image", "dsv4-standin:latest", timeout_s=300)
 
     assert done.returncode == 6
     assert "vLLM could not be asked" in done.stderr

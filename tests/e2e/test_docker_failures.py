@@ -155,18 +155,18 @@ def plain_engine(rig: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
     """A second engine, as on a node without the NVIDIA container toolkit; it has the stand-in image."""
     socket = tmp_path_factory.mktemp("plain") / "docker.sock"
     script = ROOT / "scripts/rig"
-    subprocess.run([script, "engine", socket], check=True, capture_output=True, timeout=150)
+    subprocess.run([script, "engine", socket], check=True, capture_output=True, timeout=300)
     env = {"DOCKER_HOST": f"unix://{socket}"}
     try:
         _copy_image(STANDIN, env["DOCKER_HOST"], socket.with_name("image.tar"))
         yield env
     finally:
-        subprocess.run([script, "engine", socket, "--stop"], check=True, capture_output=True, timeout=150)
+        subprocess.run([script, "engine", socket, "--stop"], check=True, capture_output=True, timeout=300)
 
 
 def _copy_image(image: str, host: str, file: Path) -> None:
     subprocess.run(["docker", "save", "-o", file, image], check=True, timeout=150)
-    subprocess.run(["docker", "--host", host, "load", "-q", "-i", file], check=True, capture_output=True, timeout=150)
+    subprocess.run(["docker", "--host", host, "load", "-q", "-i", file], check=True, capture_output=True, timeout=300)
 
 
 def test_an_engine_without_the_nvidia_runtime(node: Node, plain_engine: dict[str, str]) -> None:

@@ -60,7 +60,7 @@ def test_an_image_is_pulled_with_one_total_and_only_once(node: Node, client: obj
     assert counted == sorted(counted)
     assert seen.now[-1].done == seen.now[-1].total > 29_000_000
     assert len({now.total for now in seen.now if now.total}) == 1
-    assert seen.now[-1].detail == "1 of 1 layers ready"
+    assert seen.now[-1].detail == "1 of 1 layer ready"
 
 
 def test_an_unknown_tag(client: object) -> None:

@@ -76,7 +76,7 @@ def command_lines() -> str:
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(1200)
 def test_a_hardened_rehearsal_with_a_key_from_serve_over_bench_to_a_stop_that_drains(node: Node) -> None:
     from openai import OpenAI
 
@@ -99,7 +99,7 @@ def test_a_hardened_rehearsal_with_a_key_from_serve_over_bench_to_a_stop_that_dr
     }
     others = engines()
     served = node.dsv4("serve", CONFIG, *(w for pair in sets.items() for w in ("--set", "=".join(map(str, pair)))),
-                       timeout_s=400)  # fmt: skip
+                       timeout_s=900)  # fmt: skip
 
     assert served.returncode == 0, served.stderr
     assert f"http://127.0.0.1:{port}/v1" in served.stdout

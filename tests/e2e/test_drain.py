@@ -15,7 +15,7 @@ from tests.e2e.streaming import ENGINE_TOLD, Clients, engines, paused
 
 from e2e.conftest import until
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.vllm]
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.vllm]
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_running_stream_finishes_during_a_stop(box: Box) -> None:
     others = engines()
     served = box.serve("--detach")
     assert served.returncode == 0, served.stderr
-    box.wait_for("ready", 300)
+    box.wait_for("ready", 600)
     clients = Clients(box.port, "tiny")
     clients.flow()
     (engine,) = engines() - others

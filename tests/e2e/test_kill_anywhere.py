@@ -18,7 +18,7 @@ from e2e import here
 from e2e.conftest import Node, name_of
 from e2e.native_box import Box, boxes, make_home
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 # The seed and the moments are the same in every run; the machine's load moves them, so that more are met over time.
 POINTS, SEED = int(os.environ.get("DSV4_KILL_POINTS", "25")), 20260811
 KNOWN = {"absent", "starting", "ready", "failed", "stopped"}
@@ -92,9 +92,9 @@ def test_native(box: Box) -> None:
     def run(*words: object) -> subprocess.CompletedProcess[str]:
         if words[0] != "serve":
             return here.dsv4(box.env, *words)
-        done = box.dsv4(*map(str, words), "--detach", timeout_s=120)
+        done = box.dsv4(*map(str, words), "--detach")
         if done.returncode == 0:
-            box.wait_for("ready", 60)
+            box.wait_for("ready")
         return done
 
     def start(*words: object) -> subprocess.Popen[str]:
@@ -116,7 +116,7 @@ def test_docker(node: Node) -> None:
     name = name_of(config)
 
     def run(*words: object) -> subprocess.CompletedProcess[str]:
-        return node.dsv4(*words, timeout_s=120) if words[0] == "serve" else here.dsv4(node.env, *words)
+        return node.dsv4(*words) if words[0] == "serve" else here.dsv4(node.env, *words)
 
     def gone() -> None:
         # A `docker run` whose dsv4 was killed goes on: its container may come a moment later, and is stopped then.

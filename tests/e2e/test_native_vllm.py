@@ -15,7 +15,7 @@ CONFIG = Path(__file__).parents[2] / "configs/rehearsal-cpu.yaml"
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_rehearsal_config_from_serve_to_stop(tmp_path: Path) -> None:
     from openai import OpenAI
 

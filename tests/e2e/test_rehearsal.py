@@ -127,12 +127,12 @@ def test_ctrl_c_stops_it(box: Box, when: str) -> None:
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_documented_deployment_on_real_vllm(tmp_path: Path) -> None:
     for box in boxes(tmp_path, real_home()):
         box.name = f"{CONFIG}-rehearsal"
         before = memory.segments()
-        done = box.dsv4("rehearse", CONFIG, "--set", f"server.port={box.port}", "--output", "json", timeout_s=380)
+        done = box.dsv4("rehearse", CONFIG, "--set", f"server.port={box.port}", "--output", "json", timeout_s=1000)
         assert done.returncode == 0, done.stdout + done.stderr
         data = json.loads(done.stdout)["data"]["rehearsal"]
         assert data["completion"]["tokens"] >= 1

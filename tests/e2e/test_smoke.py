@@ -66,7 +66,7 @@ def test_without_the_openai_package_its_extra_is_named(box: Box) -> None:
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_real_vllm_passes_all_but_the_routes_that_its_key_leaves_open(tmp_path: Path) -> None:
     for box in boxes(tmp_path, real_home()):
         box.name = "rehearsal-cpu"
@@ -75,8 +75,8 @@ def test_real_vllm_passes_all_but_the_routes_that_its_key_leaves_open(tmp_path: 
         launched = box.dsv4("serve", str(CONFIG), "--target", "native", "--detach", *words, SMOKE_KEY=KEY)
         assert launched.returncode == 0, launched.stderr
         box.env["SMOKE_KEY"] = KEY
-        box.wait_for("ready", timeout_s=300)
-        done = box.dsv4("smoke", box.name, "--output", "json", "--junit", str(box.folder / "r.xml"), timeout_s=200)
+        box.wait_for("ready", timeout_s=600)
+        done = box.dsv4("smoke", box.name, "--output", "json", "--junit", str(box.folder / "r.xml"), timeout_s=600)
         checks = report(done)
         failed = {key: check["why"] for key, check in checks.items() if check["status"] == "fail"}
         # vLLM's own key leaves /invocations open: that is a fault of the deployment, and found.
@@ -88,7 +88,7 @@ def test_real_vllm_passes_all_but_the_routes_that_its_key_leaves_open(tmp_path: 
             "tool-long",
         }
         assert json.loads(done.stdout)["data"]["random"] is True
-        skipped = box.dsv4("smoke", box.name, "--skip", "key=nobody else is here", timeout_s=200)
+        skipped = box.dsv4("smoke", box.name, "--skip", "key=nobody else is here", timeout_s=600)
         assert skipped.returncode == 0, skipped.stdout
         assert "only the protocol was judged" in skipped.stdout
         said = done.stdout + done.stderr + skipped.stdout + skipped.stderr + (box.folder / "r.xml").read_text()

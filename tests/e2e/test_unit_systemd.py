@@ -14,7 +14,7 @@ from e2e.conftest import Node, name_of, until
 from e2e.native_box import Box, boxes, make_home
 from e2e.user_systemd import Manager, can_run, managers
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.skipif(bool(can_run()), reason=can_run())]
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.skipif(bool(can_run()), reason=can_run())]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_native(box: Box, manager: Manager) -> None:
     assert server() == kept, "the server went on meanwhile"
 
     box.write('watch: {backoff_s: 0.1}\nenv: {STANDIN_REPLY: "second"}')
-    applied = box.dsv4("apply", str(box.config), "--yes", "--smoke", "short", timeout_s=120)
+    applied = box.dsv4("apply", str(box.config), "--yes", "--smoke", "short")
     assert applied.returncode == 0, applied.stderr
     until(well, "what was applied is watched", 120)
     assert manager.told(unit, "ActiveState") == "active"
