@@ -258,7 +258,7 @@ def test_a_line_of_a_gigabyte_does_not_eat_the_memory(words: tuple[str, ...], tm
     code = "import sys; from dsv4_launch.cli.main import main; sys.exit(main(sys.argv[1:]))"
     done = subprocess.run(
         [sys.executable, "-c", code, *words, str(log)],
-        capture_output=True, text=True, timeout=100, check=False,
+        capture_output=True, text=True, timeout=280, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20)),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
