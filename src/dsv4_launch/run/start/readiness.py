@@ -114,7 +114,7 @@ class LogTail:
                 reached(after, at_s)
             self.stage = after
 
-    def finish(self, timeout_s: float = 3.0) -> None:
+    def finish(self, timeout_s: float = 10.0) -> None:
         """Take in the rest of a log whose writer has ended."""
         self._thread.join(timeout_s)
         self.drain()
