@@ -39,7 +39,7 @@ def measure(node: Node, name: str) -> None:
     finally:
         out, err = bench.communicate(timeout=300)
     assert bench.returncode == 0, err
-    assert node.docker("ps", "--all", "--quiet", "--filter", f"name={loads}") == ""
+    until(lambda: not node.docker("ps", "--all", "--quiet", "--filter", f"name={loads}"), "its containers are gone")
 
     found = store.load(folder)
     assert found.run.state == "complete"
