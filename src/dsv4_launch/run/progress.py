@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dsv4_launch.run.interrupts import hold
 from dsv4_launch.values import clean
 
 if TYPE_CHECKING:
@@ -139,7 +140,15 @@ class LiveProgress:
         text = Text(f"[{clock_text(self._clock() - self._started_s)}] {said}{_since(now, elapsed_s)}")
         if self._status is None:
             self._status = self._console.status(text)
-            self._status.start()
+            # What an interrupt leaves half started cannot be stopped any more; a terminal may be gone by then, too.
+            with hold() as held:
+                try:
+                    self._status.start()
+                except OSError:
+                    if not held.came:
+                        raise
+            if held.came:
+                raise KeyboardInterrupt
         else:
             self._status.update(text)
 

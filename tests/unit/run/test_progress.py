@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import signal
+
 import pytest
 
 from dsv4_launch.run.progress import LiveProgress, Now, PlainProgress, clock_text, line, size_text
@@ -95,3 +98,23 @@ def test_sizes_and_times() -> None:
         "0 B", "999 B", "1.5 kB", "250 MB", "9.8 GB", "5.0 TB",
     ]  # fmt: skip
     assert [clock_text(s) for s in (0, 65, 3725)] == ["0:00", "1:05", "1:02:05"]
+
+
+def test_an_interrupt_while_the_moving_line_appears_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    shown = console.show_cursor
+
+    def show_cursor(show: bool = True) -> bool:
+        if not show:  # the first thing that a moving line does
+            signal.raise_signal(signal.SIGINT)
+        return shown(show)
+
+    monkeypatch.setattr(console, "show_cursor", show_cursor)
+    progress = LiveProgress(console, lambda _: None, Clock())
+    with pytest.raises(KeyboardInterrupt):
+        progress.show(Now("loading weights"))
+    progress.close()
