@@ -2,7 +2,8 @@
 
 Docker keeps labels for us; a native service has this folder instead: ``service.json`` (who launched what, when, and how
 it ended), ``launch.json`` (the same, as it was at the launch), ``server.log``, and ``lock``, which whoever launches
-holds. Logs hold prompts, and configs say where secrets lie: nobody but the owner and root reads them.
+holds. Logs hold prompts, and configs say where secrets lie: nobody but the owner and root reads them, unless an
+administrator made the state folder setgid: then its group does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ SYSTEM = Path("/var/lib/dsv4")
 RECORD, LOG, LOCK = "service.json", "server.log", "lock"
 # The record as it was at the launch: written once, so that a damaged one can be made anew from it.
 LAUNCH = "launch.json"
-_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+# Of its owner alone, or below a setgid folder of that group too: for a folder and for a file.
+_OWN, _GROUPS = (0o700, 0o600), (0o2750, 0o640)
 
 
 def roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
@@ -76,7 +79,7 @@ def prepare(name: str, environ: Mapping[str, str]) -> Path:
         try:
             _make(root, 0o755)
             _make(folder.parent, None)
-            _make(folder, _FOLDER_MODE)
+            _make(folder, _modes(folder)[0])
         except OSError as error:
             refused = f"{error.filename}: {error.strerror}"
             continue
@@ -113,7 +116,7 @@ def subfolder(root: Path, kind: str, name: str) -> Path:
     """The folder of a deployment below a root (``history``, ``logs``), which only its owner reads."""
     folder = root / kind / name
     _make(folder.parent, None)
-    _make(folder, _FOLDER_MODE)
+    _make(folder, _modes(folder)[0])
     return folder
 
 
@@ -147,6 +150,11 @@ def _make(folder: Path, mode: int | None) -> None:
     folder.chmod(folder.parent.stat().st_mode & 0o7777 if mode is None else mode)
 
 
+def _modes(path: Path) -> tuple[int, int]:
+    """The modes of a folder and of a file that are made here."""
+    return _GROUPS if path.parent.stat().st_mode & stat.S_ISGID else _OWN
+
+
 def write(folder: Path, record: Record, name: str = RECORD) -> None:
     """Replace the record in one step: a reader sees the old one or the new one, also after a power cut."""
     part = folder / f".{name}.{os.getpid()}"
@@ -163,9 +171,10 @@ def write(folder: Path, record: Record, name: str = RECORD) -> None:
 
 
 def open_private(path: Path, flags: int) -> Any:
-    """A file of a state folder, opened to write, its owner's alone whatever the umask is."""
-    handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
-    os.fchmod(handle, _FILE_MODE)
+    """A file of a state folder, opened to write: whatever the umask is, its owner's or a setgid folder's group's."""
+    mode = _modes(path)[1]
+    handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, mode)
+    os.fchmod(handle, mode)
     return os.fdopen(handle, "wb", buffering=0)
 
 
@@ -210,8 +219,8 @@ def hold(folder: Path) -> int | None:
     """Take the folder's lock; None when another one has it. The lock lives as long as any copy of the handle."""
     while True:
         try:
-            _make(folder, _FOLDER_MODE)
-            handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+            _make(folder, _modes(folder)[0])
+            handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWN[1])
         except FileNotFoundError:
             continue  # removed between these two lines
         try:

@@ -57,6 +57,16 @@ def test_nobody_but_the_owner_reads(environ: dict[str, str]) -> None:
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
+def test_below_a_folder_made_for_a_group_the_group_reads(environ: dict[str, str]) -> None:
+    root = Path(environ["DSV4_STATE_DIR"])
+    root.mkdir(parents=True, exist_ok=True)
+    root.chmod(0o2755)
+    folder = state.prepare("flash", environ)
+    state.write(folder, RECORD)
+    assert folder.stat().st_mode & 0o7777 == 0o2750
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
+
+
 @pytest.mark.parametrize("end", range(0, 300, 25))
 def test_a_file_cut_short_is_damaged_not_absent(environ: dict[str, str], end: int) -> None:
     folder = state.prepare("flash", environ)
