@@ -113,7 +113,7 @@ def writable_root(environ: Mapping[str, str]) -> Path:
 
 
 def subfolder(root: Path, kind: str, name: str) -> Path:
-    """The folder of a deployment below a root (``history``, ``logs``), which only its owner reads."""
+    """The folder of a deployment below a root (``history``, ``logs``), as closed as that of a service."""
     folder = root / kind / name
     _make(folder.parent, None)
     _make(folder, _modes(folder)[0])
@@ -191,7 +191,7 @@ def read(folder: Path) -> Record | None:
         raise HostError(
             f"The state of {folder.name} cannot be read: {error.strerror}.",
             where=str(folder),
-            fix="Only the user that launched it and root may read it: run the command as one of them.",
+            fix="The user that launched it and root may read it: run the command as one of them.",
             code="state-unreadable",
         ) from None
     record = parse(text)
