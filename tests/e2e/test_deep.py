@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.native_box import real_home
 
 from e2e.conftest import Node, until
+from e2e.native_box import real_home
 
 IMAGE = "dsv4-rehearsal-cpu:0.32.0"
 GOOD = """name: asked

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.native_box import Box, boxes, make_home, real_home
 
 from e2e.conftest import until
+from e2e.native_box import Box, boxes, make_home, real_home
 
 CONFIG = Path(__file__).parents[2] / "configs/rehearsal-cpu.yaml"
 OUT_OF_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"

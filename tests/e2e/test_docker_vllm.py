@@ -8,13 +8,13 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.e2e.native_box import real_home
-from tests.e2e.streaming import ENGINE_TOLD, Clients, engines, paused
 
 from dsv4_launch.run.bench import store
 from e2e import memory
 from e2e.conftest import ROOT, Node, until
+from e2e.native_box import real_home
 from e2e.ports import free_port
+from e2e.streaming import ENGINE_TOLD, Clients, engines, paused
 
 MODEL = "deepseek-ai/DeepSeek-V4-Flash"
 CONFIG = ROOT / "configs/rehearsal-cpu.yaml"

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.native_box import Box, boxes, real_home
-from tests.e2e.streaming import ENGINE_TOLD, Clients, engines, paused
 
 from e2e.conftest import until
+from e2e.native_box import Box, boxes, real_home
+from e2e.streaming import ENGINE_TOLD, Clients, engines, paused
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.vllm]
 

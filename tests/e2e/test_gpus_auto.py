@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.native_box import Box, boxes, make_home
 
 from e2e.conftest import Node, envelope, name_of
+from e2e.native_box import Box, boxes, make_home
 from e2e.nvml_shim import topology_file
 
 BUSY = {"NVML_SHIM_FILE": str(topology_file("b200x8-first-4-busy"))}

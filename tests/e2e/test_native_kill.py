@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e import here
-from tests.e2e.native_box import Box, boxes, make_home
 
-from dsv4_launch.run.native import processes
+from dsv4_launch.errors import ToolError
+from dsv4_launch.run import state
+from dsv4_launch.run.native import launch, processes
+from e2e import here
 from e2e.conftest import until
+from e2e.native_box import Box, boxes, make_home
 
 COLLEAGUE = 54321
 # Beside the 50 of test_kill_anywhere.py: here all must be gone after each.
@@ -82,6 +85,31 @@ def test_dsv4_killed_at_any_moment_of_a_serve(box: Box) -> None:
         assert done.returncode == 0, (n, done.stderr)
         box.assert_gone()
     assert left_running
+
+
+@pytest.mark.parametrize("before", ["absent", "failed"])
+def test_a_launch_whose_dsv4_was_killed_is_seen_and_stopped(box: Box, before: str) -> None:
+    box.serve("--detach")
+    box.wait_for("ready")
+    record = state.read(box.folder_of_service)
+    assert record is not None
+    if before == "absent":
+        box.dsv4("stop", box.name)
+        state.prepare(box.name, box.env)
+    else:
+        kill(record.server.pid)  # type: ignore[union-attr]
+        box.wait_for("failed")
+    lock = None
+    while lock is None:  # the last supervisor clears up
+        lock = state.hold(box.folder_of_service, to_launch=True)
+    assert box.state_of() == "starting", "nothing but the lock tells of it yet"
+    stopping = box.start("stop", box.name, "--timeout", "5")
+    with contextlib.suppress(ToolError):  # stopped before it had started
+        launch.hand_over(box.folder_of_service, record, {}, box.env, lock)
+    os.close(lock)
+    _, err = stopping.communicate()
+    assert stopping.returncode == 0, err
+    box.assert_gone()
 
 
 def test_supervisor_killed_the_server_goes_on_and_can_be_stopped(box: Box) -> None:

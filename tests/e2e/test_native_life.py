@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.native_box import DSV4, Box, boxes, make_home
 
 from e2e.conftest import until
+from e2e.native_box import DSV4, Box, boxes, make_home
 
 CANARY = "canary-2b7f61d09c-not-for-anyone"
 

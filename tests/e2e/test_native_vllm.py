@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.e2e.native_box import boxes, real_home
+
+from e2e.native_box import boxes, real_home
 
 MODEL = "deepseek-ai/DeepSeek-V4-Flash"
 # What vLLM 0.32.0 says of its start on the CPU, from the command line to the first token.

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.native_box import Box, boxes, make_home, real_home
 
 from e2e import memory
+from e2e.native_box import Box, boxes, make_home, real_home
 
 CONFIG = "flash-b200"
 

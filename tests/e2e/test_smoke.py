@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.native_box import Box, boxes, make_home, real_home
+
+from e2e.native_box import Box, boxes, make_home, real_home
 
 CONFIG = Path(__file__).parents[2] / "configs/rehearsal-cpu.yaml"
 KEY = "sk-canary-51f0c2aa"

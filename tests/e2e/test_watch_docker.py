@@ -9,9 +9,9 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e import conftest, here
-from tests.e2e.conftest import Node, envelope, name_of, url_of
-from tests.e2e.nvml_shim import topology_file
+from e2e import conftest, here
+from e2e.conftest import Node, envelope, name_of, url_of
+from e2e.nvml_shim import topology_file
 
 CANARY = "canary-7ad1e09b44-not-for-anyone"
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."

@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from tests.e2e.native_box import Box, boxes, make_home
+
+from e2e.native_box import Box, boxes, make_home
 
 CANARY = "canary-51c0d3e7-not-for-anyone"
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."

@@ -26,6 +26,8 @@ SYSTEM = Path("/var/lib/dsv4")
 RECORD, LOG, LOCK = "service.json", "server.log", "lock"
 # The record as it was at the launch: written once, so that a damaged one can be made anew from it.
 LAUNCH = "launch.json"
+# What the lock's file holds while its holder launches, or runs what was launched.
+_LAUNCHING = b"launch"
 # Of its owner alone, or below a setgid folder of that group too: for a folder and for a file.
 _OWN, _GROUPS = (0o700, 0o600), (0o2750, 0o640)
 
@@ -215,7 +217,7 @@ def set_aside(folder: Path) -> Path:
     return aside
 
 
-def hold(folder: Path) -> int | None:
+def hold(folder: Path, *, to_launch: bool = False) -> int | None:
     """Take the folder's lock; None when another one has it. The lock lives as long as any copy of the handle."""
     while True:
         try:
@@ -227,6 +229,9 @@ def hold(folder: Path) -> int | None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever removed the folder meanwhile took the name of this lock with it: take the new one.
             if os.path.samestat(os.fstat(handle), (folder / LOCK).stat()):
+                with contextlib.suppress(OSError):  # a full disk is told by what cannot do without it
+                    os.ftruncate(handle, 0)
+                    os.write(handle, _LAUNCHING if to_launch else b"")
                 return handle
         except BlockingIOError:
             os.close(handle)
@@ -234,6 +239,21 @@ def hold(folder: Path) -> int | None:
         except FileNotFoundError:
             pass
         os.close(handle)
+
+
+def launching(folder: Path) -> bool:
+    """True while another process has the lock to launch; False where this user may not ask, or nobody ever took it."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(handle, len(_LAUNCHING), 0) == _LAUNCHING
+    finally:
+        os.close(handle)
+    return False
 
 
 def tidy(folder: Path) -> None:

@@ -15,8 +15,23 @@ from dsv4_launch.run.service import Life, Seen
 _LOST = "its end was not seen: its supervisor was killed, or the machine restarted"
 
 
-def look(folder: Path) -> Seen | None:
-    """The service of a state folder as it is now. Raises HostError when this user may not read it."""
+def look(folder: Path, *, ours: bool = False) -> Seen | None:
+    """The service of a state folder as it is now. Raises HostError when this user may not read it.
+
+    ``ours`` says that the caller has the folder's lock: then nobody launches.
+    """
+    found = _recorded(folder)
+    if (found and found.life != "exited") or ours or not state.launching(folder):
+        return found
+    # Until its supervisor says a word only the lock tells of a launch: its `dsv4` may have been killed meanwhile.
+    record, supervisor, _ = known(folder)
+    if record and supervisor and record.supervisor == supervisor:
+        return _recorded(folder)  # it has begun by now, or has ended and its supervisor clears up
+    launched = state.as_launched(folder) or Record(folder.name, "", {}, "", (), 0, "", "no", "")
+    return seen(replace(launched, life="created"), "created", supervisor)
+
+
+def _recorded(folder: Path) -> Seen | None:
     try:
         record = state.read(folder)
     except DamagedError as error:

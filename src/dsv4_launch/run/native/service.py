@@ -26,6 +26,8 @@ from dsv4_launch.run.service import Seen
 from dsv4_launch.values import Command
 
 _FORCED_S = 10.0
+# How long a launch under way may take until there is something to stop.
+_LAUNCH_S = 40.0
 
 
 class NativeDriver:
@@ -64,7 +66,7 @@ class NativeDriver:
         program = native_launch.locate(command, environ, plan)
         extra = native_launch.variables(command, environ)
         folder = state.prepare(name, self._environ)
-        lock = _hold(folder)
+        lock = _hold(folder, to_launch=True)
         try:
             native_launch.make_room(folder)
             chosen = str(command.env.get("CUDA_VISIBLE_DEVICES", ""))
@@ -99,25 +101,19 @@ class NativeDriver:
         return frozenset(process.pid for process in found)
 
     def stop(self, name: str, timeout_s: float) -> None:
-        """SIGTERM to the server, ``timeout_s`` of patience, then SIGKILL to all of its tree: nothing is left."""
+        """SIGTERM to the server, ``timeout_s`` of patience, then SIGKILL to all of its tree: nothing is left.
+
+        Raises HostError (``not-yours``, ``name-taken`` for a launch that does not get on), ToolError.
+        """
         folder = self._folder(name)
-        record, supervisor, server = known(folder)
-        segments = memory.mapped(processes.tree(supervisor, server, folder))
-        try:
-            _ask(folder, supervisor, server)
-            _wait_for_none(folder, supervisor, server, timeout_s)
-            _force(folder, supervisor, server)
-        except PermissionError:
-            raise HostError(
-                f"{name} was launched by {record.user if record else 'another user'}.",
-                where=str(folder),
-                fix="Only that user or root may stop it.",
-                code="not-yours",
-            ) from None
-        if processes.alive(supervisor) or processes.tree(None, server, folder):
-            raise ToolError(f"Processes of {name} do not end, not even by SIGKILL.", where=str(folder))
-        memory.release(segments)
-        _close(folder)
+        _end(folder, timeout_s)
+        # A launch that had begun before goes on, even when its `dsv4` was killed: what it starts ends, too.
+        deadline = time.monotonic() + _LAUNCH_S
+        while state.launching(folder):
+            if time.monotonic() > deadline:
+                raise _taken(folder, "is being launched by another process")
+            time.sleep(0.05)
+            _end(folder, timeout_s)
 
     def remove(self, name: str) -> None:
         """Forget a service that has ended: its folder and its log go. Raises HostError while it runs."""
@@ -139,6 +135,27 @@ class NativeDriver:
         if folder is None:
             raise HostError(f"There is no native service named {name}.", where=name, code="absent")
         return folder
+
+
+def _end(folder: Path, timeout_s: float) -> None:
+    """End what runs of a service now, and record that."""
+    record, supervisor, server = known(folder)
+    segments = memory.mapped(processes.tree(supervisor, server, folder))
+    try:
+        _ask(folder, supervisor, server)
+        _wait_for_none(folder, supervisor, server, timeout_s)
+        _force(folder, supervisor, server)
+    except PermissionError:
+        raise HostError(
+            f"{folder.name} was launched by {record.user if record else 'another user'}.",
+            where=str(folder),
+            fix="Only that user or root may stop it.",
+            code="not-yours",
+        ) from None
+    if processes.alive(supervisor) or processes.tree(None, server, folder):
+        raise ToolError(f"Processes of {folder.name} do not end, not even by SIGKILL.", where=str(folder))
+    memory.release(segments)
+    _close(folder)
 
 
 def _ask(folder: Path, supervisor: processes.Process | None, server: processes.Process | None) -> None:
@@ -191,21 +208,21 @@ def _close(folder: Path) -> None:
         state.set_aside(folder)
 
 
-def _hold(folder: Path) -> int:
+def _hold(folder: Path, *, to_launch: bool = False) -> int:
     """The lock of a service that does not run. One that has just ended is waited for: its supervisor clears up.
 
     Raises HostError when it runs, or is being launched by another process.
     """
     deadline = time.monotonic() + LINGER_S + 3
     while True:
-        lock = state.hold(folder)
-        found = look(folder)
-        if found and found.life != "exited":
-            if lock is not None:
-                os.close(lock)
-            raise _taken(folder, f"runs already (pid {found.pid})")
-        if lock is not None:
+        lock = state.hold(folder, to_launch=to_launch)
+        found = look(folder, ours=lock is not None)
+        if lock is not None and (found is None or found.life == "exited"):
             return lock
+        if lock is not None:
+            os.close(lock)
+        if found and found.life not in ("exited", "created"):
+            raise _taken(folder, f"runs already (pid {found.pid})")
         if time.monotonic() > deadline:
             raise _taken(folder, "is being launched by another process")
         time.sleep(0.05)
