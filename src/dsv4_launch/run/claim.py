@@ -9,7 +9,7 @@ from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.endpoint import ask
 from dsv4_launch.run.progress import Progress
 from dsv4_launch.run.service import Driver, Seen, must_be_ours
-from dsv4_launch.run.start.readiness import ending
+from dsv4_launch.run.start.failure import ending
 from dsv4_launch.run.world import Outcome, World, api_key
 
 STOP_S = 30.0

@@ -14,7 +14,8 @@ from dsv4_launch.errors import Problem
 from dsv4_launch.facts import KernelError
 from dsv4_launch.plan.advise import Match, explain_log
 from dsv4_launch.run.service import Seen
-from dsv4_launch.run.start.readiness import KEPT_LINES, cause, ending
+from dsv4_launch.run.start.failure import cause, ending
+from dsv4_launch.run.start.log_tail import KEPT_LINES
 
 # A log of weeks is not read from its beginning: why a server died stands near its end.
 MAX_LINES = 50_000

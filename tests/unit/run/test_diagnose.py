@@ -23,7 +23,7 @@ from dsv4_launch.run.diagnose import Diagnosis, death_problems, diagnose, patch_
 from dsv4_launch.run.lifecycle import serve
 from dsv4_launch.run.logs import saved as saved_logs
 from dsv4_launch.run.logs.lines import LONGEST_LINE, LineSplitter
-from dsv4_launch.run.start.readiness import _shown, cause
+from dsv4_launch.run.start.failure import _shown, cause
 from dsv4_launch.run.world import Options
 from dsv4_launch.targets import render
 

@@ -78,7 +78,7 @@ def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> 
     from dsv4_launch.run import claim
     from dsv4_launch.run.history.record import save_log
     from dsv4_launch.run.interrupts import deaf
-    from dsv4_launch.run.start.readiness import ending
+    from dsv4_launch.run.start.failure import ending
     from dsv4_launch.run.status.status import loaded
 
     write = show.note if output is options.Output.json else show.say

@@ -10,7 +10,8 @@ from dsv4_launch.config.load import Loaded, load
 from dsv4_launch.run.api_key import key_of
 from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.service import Seen
-from dsv4_launch.run.start.readiness import KEPT_LINES, cause, ending
+from dsv4_launch.run.start.failure import cause, ending
+from dsv4_launch.run.start.log_tail import KEPT_LINES
 from dsv4_launch.run.start.stages import Stage, read
 from dsv4_launch.run.status.now import Serving
 from dsv4_launch.values import counted

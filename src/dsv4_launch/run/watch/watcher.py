@@ -19,7 +19,8 @@ from dsv4_launch.run.claim import over
 from dsv4_launch.run.diagnose import death_problems, diagnose
 from dsv4_launch.run.endpoint import Answer, ask
 from dsv4_launch.run.service import Seen
-from dsv4_launch.run.start.readiness import Clock, ending
+from dsv4_launch.run.start.failure import ending
+from dsv4_launch.run.start.readiness import Clock
 from dsv4_launch.run.status.metrics import Metrics, MetricsError, scrape
 from dsv4_launch.run.watch import state as watch_state
 from dsv4_launch.run.watch.event import Event, Kind

