@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from dsv4_launch.errors import ToolError
-from dsv4_launch.run import state
-from dsv4_launch.run.native import launch, processes
+from dsv4_launch.run import processes
+from dsv4_launch.run.native import launch, service_folder
 from e2e import here
 from e2e.conftest import until
 from e2e.native_box import Box, boxes, make_home
@@ -91,17 +91,17 @@ def test_dsv4_killed_at_any_moment_of_a_serve(box: Box) -> None:
 def test_a_launch_whose_dsv4_was_killed_is_seen_and_stopped(box: Box, before: str) -> None:
     box.serve("--detach")
     box.wait_for("ready")
-    record = state.read(box.folder_of_service)
+    record = service_folder.read(box.folder_of_service)
     assert record is not None
     if before == "absent":
         box.dsv4("stop", box.name)
-        state.prepare(box.name, box.env)
+        service_folder.prepare(box.name, box.env)
     else:
         kill(record.server.pid)  # type: ignore[union-attr]
         box.wait_for("failed")
     lock = None
     while lock is None:  # the last supervisor clears up
-        lock = state.hold(box.folder_of_service, to_launch=True)
+        lock = service_folder.hold(box.folder_of_service, to_launch=True)
     assert box.state_of() == "starting", "nothing but the lock tells of it yet"
     stopping = box.start("stop", box.name, "--timeout", "5")
     with contextlib.suppress(ToolError):  # stopped before it had started

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from dsv4_launch.run.native.processes import PROC, Process
+from dsv4_launch.run.processes import PROC, Process
 
 _OURS = re.compile(r"^/dev/shm/(psm_|sem\.mp-|nccl-|torch_)[\w.-]+$")
 

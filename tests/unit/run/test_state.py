@@ -1,152 +1,14 @@
-"""State files: what is written is read, what is not whole is told, and where they lie."""
+"""The state folder: where it lies, and files that are whole and their owner's alone."""
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from dsv4_launch.errors import HostError
 from dsv4_launch.run import state
-from dsv4_launch.run.native.processes import Process
-from dsv4_launch.run.native.service_file import DamagedError, Record, parse
-
-RECORD = Record(
-    name="flash",
-    digest="d1",
-    config={"name": "flash", "engine": {"block_size": 256}},
-    user="ann",
-    argv=("vllm", "serve", "m"),
-    port=8000,
-    base_url="http://127.0.0.1:8000",
-    restart="no",
-    created="2026-01-01T00:00:00.000Z",
-    supervisor=Process(1, 2, "boot"),
-    life="running",
-)
-
-
-@pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
-    return {"DSV4_STATE_DIR": str(tmp_path / "state")}
-
-
-def test_what_is_written_is_read(environ: dict[str, str]) -> None:
-    folder = state.prepare("flash", environ)
-    assert state.read(folder) is None
-    state.write(folder, RECORD)
-    assert state.read(folder) == RECORD
-    assert [path.name for path in folder.iterdir()] == ["service.json"], "no half-written file is left"
-    assert state.existing("flash", environ) == folder
-    assert list(state.folders(environ)) == [folder]
-
-
-def test_nobody_but_the_owner_reads(environ: dict[str, str]) -> None:
-    before = os.umask(0o077)
-    try:
-        folder = state.prepare("flash", environ)
-        state.write(folder, RECORD)
-        with state.open_private(folder / state.LOG, os.O_WRONLY) as log:
-            log.write(b"x")
-    finally:
-        os.umask(before)
-    assert folder.stat().st_mode & 0o7777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-
-
-def test_below_a_folder_made_for_a_group_the_group_reads(environ: dict[str, str]) -> None:
-    root = Path(environ["DSV4_STATE_DIR"])
-    root.mkdir(parents=True, exist_ok=True)
-    root.chmod(0o2755)
-    folder = state.prepare("flash", environ)
-    state.write(folder, RECORD)
-    assert folder.stat().st_mode & 0o7777 == 0o2750
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
-
-
-@pytest.mark.parametrize("end", range(0, 300, 25))
-def test_a_file_cut_short_is_damaged_not_absent(environ: dict[str, str], end: int) -> None:
-    folder = state.prepare("flash", environ)
-    state.write(folder, RECORD)
-    whole = (folder / state.RECORD).read_bytes()
-    (folder / state.RECORD).write_bytes(whole[:end])
-    with pytest.raises(DamagedError):
-        state.read(folder)
-    aside = state.set_aside(folder)
-    assert aside.read_bytes() == whole[:end]
-    assert state.read(folder) is None
-
-
-@pytest.mark.parametrize("name", [field.name for field in fields(Record) if field.name != "extra"])
-def test_a_field_of_another_kind_is_damage_and_no_bug(environ: dict[str, str], name: str) -> None:
-    folder = state.prepare("flash", environ)
-    full = replace(RECORD, server=Process(3, 4, "boot"), exit_code=1)
-    kinds = {type(getattr(one, name)) for one in (RECORD, full, replace(RECORD, supervisor=None))}
-    state.write(folder, full)
-    good = json.loads((folder / "service.json").read_text())
-    damaged = 0
-    for value in (None, 5, "text", [5], {"pid": "7", "start_ticks": 1, "boot": ""}, True, 1.5):
-        (folder / "service.json").write_text(json.dumps({**good, name: value}))
-        try:
-            found = state.read(folder)
-        except DamagedError:
-            damaged += 1
-            continue
-        assert found is not None
-        assert found.name == "flash"
-        assert type(getattr(found, name)) in kinds
-    assert damaged >= 4
-
-
-def test_another_version_is_not_guessed_at() -> None:
-    with pytest.raises(DamagedError, match="another version"):
-        parse(b'{"version": 2}')
-
-
-def test_fields_of_a_later_dsv4_do_no_harm(environ: dict[str, str]) -> None:
-    folder = state.prepare("flash", environ)
-    state.write(folder, RECORD)
-    text = (folder / state.RECORD).read_text().replace('"port"', '"colour": "blue",\n "port"')
-    assert parse(text.encode()).extra == {"colour": "blue"}
-
-
-@pytest.mark.parametrize("name", ["../x", "/etc", "", ".", "..", "a/b", "A", "a\nb"])
-def test_what_is_no_name_has_no_folder(environ: dict[str, str], name: str) -> None:
-    state.prepare("flash", environ)
-    assert state.existing(name, environ) is None
-
-
-def test_one_holds_the_lock(environ: dict[str, str]) -> None:
-    folder = state.prepare("flash", environ)
-    first = state.hold(folder)
-    assert first is not None
-    assert state.hold(folder) is None
-    os.close(first)
-    second = state.hold(folder)
-    assert second is not None
-    state.forget(folder)
-    third = state.hold(folder)
-    assert third is not None, "the lock of a folder that was removed holds nobody up"
-    os.close(second)
-    os.close(third)
-
-
-def test_a_launch_that_was_killed_early_leaves_no_folder(environ: dict[str, str]) -> None:
-    folder = state.prepare("flash", environ)
-    lock = state.hold(folder)
-    assert lock is not None
-    state.tidy(folder)
-    assert folder.exists(), "a launch is under way"
-    os.close(lock)
-    state.tidy(folder)
-    assert not folder.exists()
-    folder = state.prepare("flash", environ)
-    state.write(folder, RECORD)
-    state.tidy(folder)
-    assert folder.exists(), "it has a record"
 
 
 def test_roots(tmp_path: Path) -> None:
@@ -155,7 +17,39 @@ def test_roots(tmp_path: Path) -> None:
     assert state.roots({"HOME": "/h", "XDG_STATE_HOME": "/s"})[1] == Path("/s/dsv4")
 
 
-def test_nowhere_to_write_is_told(tmp_path: Path) -> None:
+def test_a_file_is_replaced_whole_and_is_its_owners_alone(tmp_path: Path) -> None:
+    file = tmp_path / "file.json"
+    before = os.umask(0)
+    try:
+        for text in ("the first, a longer one", "the second"):
+            state.write(file, text)
+            assert file.read_text() == text
+    finally:
+        os.umask(before)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_new_file_takes_no_name_that_is_taken(tmp_path: Path) -> None:
+    state.write_new(tmp_path / "1", "mine")
+    with pytest.raises(FileExistsError):
+        state.write_new(tmp_path / "1", "yours")
+    assert (tmp_path / "1").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_next_file(tmp_path: Path) -> None:
+    ours = tmp_path / f".part-{os.getppid()}"  # of a process that lives
+    for part in (ours, tmp_path / ".part-999999999", tmp_path / ".part-x"):
+        part.write_text("half")
+    state.write_new(tmp_path / "1", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [ours.name, "1"]
+
+
+def test_a_writable_root_is_found_or_nowhere_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "state"
+    assert state.writable_root({"DSV4_STATE_DIR": str(root)}) == root
+    assert root.is_dir()
     (tmp_path / "file").touch()
     with pytest.raises(HostError, match="cannot be written"):
-        state.prepare("flash", {"DSV4_STATE_DIR": str(tmp_path / "file")})
+        state.writable_root({"DSV4_STATE_DIR": str(tmp_path / "file")})

@@ -15,7 +15,7 @@ from dsv4_launch.run import shared_memory as memory
 from dsv4_launch.run.docker import log as docker_log
 from dsv4_launch.run.docker.errors import refused
 from dsv4_launch.run.docker.seen import seen
-from dsv4_launch.run.native.processes import Process
+from dsv4_launch.run.processes import Process
 from dsv4_launch.run.service import Seen, must_be_ours
 from dsv4_launch.targets.docker import LABEL_NAME
 from dsv4_launch.values import Command

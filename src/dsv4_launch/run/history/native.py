@@ -9,6 +9,7 @@ from pathlib import Path
 from dsv4_launch.errors import HostError
 from dsv4_launch.run import state
 from dsv4_launch.run.history.entries import Entry, dump, numbered, ordered, parse, too_many
+from dsv4_launch.run.native import service_folder
 
 FOLDER = "history"
 _TRIES = 100
@@ -57,7 +58,7 @@ class NativeHistory:
 
     def _root(self, name: str) -> Path:
         """The root that has the service, else the first in which this user may write."""
-        service = state.existing(name, self._environ)
+        service = service_folder.existing(name, self._environ)
         return service.parents[1] if service else state.writable_root(self._environ)
 
     def _files(self, name: str) -> Iterator[tuple[Path, Entry]]:

@@ -19,8 +19,8 @@ from pathlib import Path
 import dsv4_launch
 from dsv4_launch.errors import HostError, ToolError
 from dsv4_launch.plan.types import Plan
-from dsv4_launch.run import state
-from dsv4_launch.run.native import processes
+from dsv4_launch.run import processes, state
+from dsv4_launch.run.native import service_folder
 from dsv4_launch.run.native.service_file import SCHEMA, DamagedError, Record
 from dsv4_launch.run.native.supervisor import MODULE
 from dsv4_launch.targets.base import plan_digest
@@ -89,9 +89,9 @@ def make_room(folder: Path) -> None:
     """Clear what an earlier service of this name left: processes, and a state file that cannot be read."""
     kill_all(folder)
     try:
-        state.read(folder)
+        service_folder.read(folder)
     except DamagedError:
-        state.set_aside(folder)
+        service_folder.set_aside(folder)
 
 
 def kill_all(folder: Path) -> None:
@@ -108,9 +108,9 @@ def hand_over(folder: Path, record: Record, extra: Mapping[str, str], environ: M
 
     An interruption meanwhile stops what was started. Raises ToolError when the server cannot be started.
     """
-    state.write(folder, record, state.LAUNCH)
+    service_folder.write(folder, record, service_folder.LAUNCH)
     orders = json.dumps({"record": {"version": SCHEMA, **to_data(record)}, "env": dict(extra)})
-    with state.open_private(folder / state.LOG, os.O_WRONLY | os.O_APPEND) as log:
+    with state.open_private(folder / service_folder.LOG, os.O_WRONLY | os.O_APPEND) as log:
         supervisor = subprocess.Popen(
             # -P: a file in the current folder must not be taken for a module.
             [sys.executable, "-P", "-m", MODULE, str(folder)],
@@ -136,7 +136,9 @@ def hand_over(folder: Path, record: Record, extra: Mapping[str, str], environ: M
         supervisor.returncode = 0  # it is to outlive us: nobody waits for it
         return
     supervisor.wait(_ANSWER_S)
-    raise ToolError(answer.get("error") or "The supervisor of the server died at once.", where=str(folder / state.LOG))
+    raise ToolError(
+        answer.get("error") or "The supervisor of the server died at once.", where=str(folder / service_folder.LOG)
+    )
 
 
 def _answer(supervisor: subprocess.Popen[bytes], orders: bytes) -> dict[str, str]:

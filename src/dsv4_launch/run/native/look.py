@@ -6,8 +6,8 @@ import contextlib
 from dataclasses import replace
 from pathlib import Path
 
-from dsv4_launch.run import state
-from dsv4_launch.run.native import processes
+from dsv4_launch.run import processes
+from dsv4_launch.run.native import service_folder
 from dsv4_launch.run.native.service_file import DamagedError, Record
 from dsv4_launch.run.native.supervisor import MODULE
 from dsv4_launch.run.service import Life, Seen
@@ -21,19 +21,19 @@ def look(folder: Path, *, ours: bool = False) -> Seen | None:
     ``ours`` says that the caller has the folder's lock: then nobody launches.
     """
     found = _recorded(folder)
-    if (found and found.life != "exited") or ours or not state.launching(folder):
+    if (found and found.life != "exited") or ours or not service_folder.launching(folder):
         return found
     # Until its supervisor says a word only the lock tells of a launch: its `dsv4` may have been killed meanwhile.
     record, supervisor, _ = known(folder)
     if record and supervisor and record.supervisor == supervisor:
         return _recorded(folder)  # it has begun by now, or has ended and its supervisor clears up
-    launched = state.as_launched(folder) or Record(folder.name, "", {}, "", (), 0, "", "no", "")
+    launched = service_folder.as_launched(folder) or Record(folder.name, "", {}, "", (), 0, "", "no", "")
     return seen(replace(launched, life="created"), "created", supervisor)
 
 
 def _recorded(folder: Path) -> Seen | None:
     try:
-        record = state.read(folder)
+        record = service_folder.read(folder)
     except DamagedError as error:
         record = rebuilt(folder, f"its state file was damaged: {error}")
         if record is None:
@@ -61,7 +61,7 @@ def rebuilt(folder: Path, why: str) -> Record | None:
     ``why`` is the error of one that does not run any more.
     """
     supervisor, tree = _traces(folder) or (None, [])
-    base = state.as_launched(folder)
+    base = service_folder.as_launched(folder)
     server = _server_in(tree, supervisor)
     if server is not None:
         words = processes.command_line(server.pid)
@@ -97,8 +97,8 @@ def _server_in(tree: list[processes.Process], supervisor: processes.Process | No
 def _put_back(folder: Path, record: Record) -> None:
     """Set the damaged record aside and write the new one, where this user may; others see it rebuilt each time."""
     with contextlib.suppress(OSError):
-        state.set_aside(folder)
-        state.write(folder, record)
+        service_folder.set_aside(folder)
+        service_folder.write(folder, record)
 
 
 def _without_record(folder: Path, error: str) -> Seen | None:
@@ -121,7 +121,7 @@ def supervisor_of(folder: Path) -> processes.Process | None:
 def known(folder: Path) -> tuple[Record | None, processes.Process | None, processes.Process | None]:
     """The record if it can be read, the supervisor if it is there, and the server that was started last."""
     try:
-        record = state.read(folder)
+        record = service_folder.read(folder)
     except DamagedError:
         record = None
     supervisor = record.supervisor if record and processes.alive(record.supervisor) else supervisor_of(folder)

@@ -13,12 +13,12 @@ from typing import Literal
 
 from dsv4_launch.errors import HostError, ToolError
 from dsv4_launch.plan.types import Plan
+from dsv4_launch.run import processes
 from dsv4_launch.run import shared_memory as memory
-from dsv4_launch.run import state
 from dsv4_launch.run.logs.filter import later
 from dsv4_launch.run.native import launch as native_launch
 from dsv4_launch.run.native import log as native_log
-from dsv4_launch.run.native import processes
+from dsv4_launch.run.native import service_folder
 from dsv4_launch.run.native.look import known, look
 from dsv4_launch.run.native.service_file import DamagedError
 from dsv4_launch.run.native.supervisor import LINGER_S
@@ -40,16 +40,16 @@ class NativeDriver:
 
     def find(self, name: str) -> Seen | None:
         """The service of this name, or None. Raises HostError when its state may not be read."""
-        folder = state.existing(name, self._environ)
+        folder = service_folder.existing(name, self._environ)
         found = look(folder) if folder else None
         if folder and not found:
-            state.tidy(folder)
+            service_folder.tidy(folder)
         return found
 
     def all(self) -> list[Seen]:
         """Every native service whose state this user may read."""
         found: list[Seen] = []
-        for folder in state.folders(self._environ):
+        for folder in service_folder.folders(self._environ):
             try:
                 seen = look(folder)
             except HostError:
@@ -65,7 +65,7 @@ class NativeDriver:
         """
         program = native_launch.locate(command, environ, plan)
         extra = native_launch.variables(command, environ)
-        folder = state.prepare(name, self._environ)
+        folder = service_folder.prepare(name, self._environ)
         lock = _hold(folder, to_launch=True)
         try:
             native_launch.make_room(folder)
@@ -86,12 +86,12 @@ class NativeDriver:
             seen = look(folder) if folder.is_dir() else None
             return seen is None or seen.life == "exited"
 
-        found = native_log.lines(folder / state.LOG, tail=tail, ended=ended if follow else None)
+        found = native_log.lines(folder / service_folder.LOG, tail=tail, ended=ended if follow else None)
         return found if since is None else later(found, since, datetime.now(UTC))
 
     def follow(self, name: str, over: Callable[[], bool]) -> Iterator[str]:
         """What its log gains from now on, over its restarts, until ``over``: all its lives write to one file."""
-        return native_log.lines(self._folder(name) / state.LOG, tail=0, ended=over)
+        return native_log.lines(self._folder(name) / service_folder.LOG, tail=0, ended=over)
 
     def pids(self, name: str) -> frozenset[int]:
         """The server's processes and their supervisor."""
@@ -109,7 +109,7 @@ class NativeDriver:
         _end(folder, timeout_s)
         # A launch that had begun before goes on, even when its `dsv4` was killed: what it starts ends, too.
         deadline = time.monotonic() + _LAUNCH_S
-        while state.launching(folder):
+        while service_folder.launching(folder):
             if time.monotonic() > deadline:
                 raise _taken(folder, "is being launched by another process")
             time.sleep(0.05)
@@ -117,21 +117,21 @@ class NativeDriver:
 
     def remove(self, name: str) -> None:
         """Forget a service that has ended: its folder and its log go. Raises HostError while it runs."""
-        folder = state.existing(name, self._environ)
+        folder = service_folder.existing(name, self._environ)
         if folder is None:
             return
         try:
             lock = _hold(folder)
             try:
                 native_launch.kill_all(folder)
-                state.forget(folder)
+                service_folder.forget(folder)
             finally:
                 os.close(lock)
         except PermissionError:
             raise HostError(f"The state of {name} belongs to another user.", where=str(folder)) from None
 
     def _folder(self, name: str) -> Path:
-        folder = state.existing(name, self._environ)
+        folder = service_folder.existing(name, self._environ)
         if folder is None:
             raise HostError(f"There is no native service named {name}.", where=name, code="absent")
         return folder
@@ -200,12 +200,12 @@ def _force(folder: Path, supervisor: processes.Process | None, server: processes
 def _close(folder: Path) -> None:
     """Record the stop where no supervisor was left to do so."""
     try:
-        record = state.read(folder)
+        record = service_folder.read(folder)
         if record and record.life != "exited":
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            state.write(folder, replace(record, life="exited", stopped=True, finished=now))
+            service_folder.write(folder, replace(record, life="exited", stopped=True, finished=now))
     except DamagedError:
-        state.set_aside(folder)
+        service_folder.set_aside(folder)
 
 
 def _hold(folder: Path, *, to_launch: bool = False) -> int:
@@ -215,7 +215,7 @@ def _hold(folder: Path, *, to_launch: bool = False) -> int:
     """
     deadline = time.monotonic() + LINGER_S + 3
     while True:
-        lock = state.hold(folder, to_launch=to_launch)
+        lock = service_folder.hold(folder, to_launch=to_launch)
         found = look(folder, ours=lock is not None)
         if lock is not None and (found is None or found.life == "exited"):
             return lock

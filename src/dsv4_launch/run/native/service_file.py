@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from dsv4_launch.run.native.processes import Process
+from dsv4_launch.run.processes import Process
 from dsv4_launch.values import to_data
 
 SCHEMA = 1
-Life = Literal["created", "running", "restarting", "exited"]
+# Those of `dsv4_launch.run.service.Life` that a record can say: nothing pauses a native server.
+RecordedLife = Literal["created", "running", "restarting", "exited"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Record:
     created: str
     supervisor: Process | None = None
     server: Process | None = None
-    life: Life = "created"
+    life: RecordedLife = "created"
     started: str = ""
     finished: str = ""
     exit_code: int | None = None
@@ -97,7 +98,7 @@ def _wrong(record: Record) -> str:
         **{name: isinstance(getattr(record, name), bool) for name in _YES_NO},
         "config": isinstance(record.config, dict),
         "exit_code": record.exit_code is None or _is_int(record.exit_code),
-        "life": record.life in get_args(Life),
+        "life": record.life in get_args(RecordedLife),
     }
     return next((name for name, right in kinds.items() if not right), "")
 

@@ -21,10 +21,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dsv4_launch.run import processes
 from dsv4_launch.run import shared_memory as memory
-from dsv4_launch.run import state
 from dsv4_launch.run.native import log as native_log
-from dsv4_launch.run.native import processes
+from dsv4_launch.run.native import service_folder
 from dsv4_launch.run.native.ending import Ending, delay_s, describe, fails
 from dsv4_launch.run.native.service_file import Record, parse
 
@@ -52,7 +52,7 @@ class _Run:
         """Change the record, on disk too. A full disk must not end the server that it tells about."""
         self.record = replace(self.record, **changes)
         try:
-            state.write(self.folder, self.record)
+            service_folder.write(self.folder, self.record)
         except OSError as error:
             _say(f"the state file cannot be written: {error}")
 

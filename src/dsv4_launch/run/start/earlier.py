@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dsv4_launch.run import state
 from dsv4_launch.run.start.stage_times import StageTime
-from dsv4_launch.run.state import roots
 
 SCHEMA = 1
 FILE = "starts.json"
@@ -29,7 +29,7 @@ class Starts:
     """The starts that this user may see."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._roots = roots(environ)
+        self._roots = state.roots(environ)
 
     def last(self, digest: str) -> dict[str, float]:
         """Seconds of each stage of the last start of the same plan; empty when none is known."""
@@ -49,7 +49,9 @@ class Starts:
             with contextlib.suppress(OSError), _held(root):
                 known = _read(root / FILE)
                 known.pop(digest, None)
-                _write(root / FILE, {**dict(list(known.items())[-(KEPT - 1) :]), digest: entry})
+                starts = {**dict(list(known.items())[-(KEPT - 1) :]), digest: entry}
+                text = json.dumps({"version": SCHEMA, "starts": starts}, separators=(",", ":"))
+                state.write(root / FILE, text)
                 return
 
 
@@ -64,27 +66,10 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _write(path: Path, starts: Mapping[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with _private(part, os.O_WRONLY | os.O_TRUNC) as handle:
-        os.write(handle, json.dumps({"version": SCHEMA, "starts": starts}, separators=(",", ":")).encode())
-        os.fsync(handle)
-    part.replace(path)
-
-
 @contextlib.contextmanager
 def _held(root: Path) -> Iterator[None]:
     """Two starts that end at once write one after the other."""
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with _private(root / f".{FILE}.lock", os.O_RDWR) as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with state.open_private(root / f".{FILE}.lock", os.O_WRONLY | os.O_NOFOLLOW) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-@contextlib.contextmanager
-def _private(path: Path, flags: int) -> Iterator[int]:
-    handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        yield handle
-    finally:
-        os.close(handle)

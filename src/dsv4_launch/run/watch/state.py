@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,15 +46,12 @@ def read(target: str, name: str, created: str, environ: Mapping[str, str]) -> Me
 
 def write(target: str, name: str, memory: Memory, environ: Mapping[str, str]) -> None:
     """Replace the memory in one step, where this user may."""
-    text = json.dumps({"version": SCHEMA, **to_data(memory)}, ensure_ascii=False).encode()
+    text = json.dumps({"version": SCHEMA, **to_data(memory)}, ensure_ascii=False)
     for root in state.roots(environ):
         file = _file(root, target, name)
-        part = file.with_name(f".{file.name}.{os.getpid()}")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with state.open_private(part, os.O_WRONLY | os.O_TRUNC) as opened:
-                opened.write(text)
-            part.replace(file)
+            state.write(file, text)
         except OSError:
             continue
         return

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dsv4_launch.run.native import processes
+from dsv4_launch.run import processes
 from dsv4_launch.run.native.ending import delay_s, describe, fails
 from dsv4_launch.run.native.log import lines
-from dsv4_launch.run.native.processes import MARK, Process, Row
+from dsv4_launch.run.processes import MARK, Process, Row
 from dsv4_launch.run.shared_memory import mapped, parse_maps, release, semaphores
 
 REST = " ".join(str(n) for n in range(20, 53))
