@@ -73,7 +73,7 @@ def test_a_sweep_leaves_a_whole_run(bench: Bench, steady: Calibrated) -> None:
     assert {path.name[0] for path in (folder / "points").iterdir()} == {"c"}
     print_ = found.run.fingerprint
     assert print_.cores
-    assert print_.vllm == "0.0.0+calibrated"
+    assert (print_.vllm, print_.client_vllm) == ("0.0.0+calibrated", "0.0.0+quick")
     assert print_.dsv4
 
 

@@ -18,8 +18,9 @@ FEW, MANY = ("--requests-per-concurrency", "3"), ("--requests-per-concurrency", 
 
 def serve(node: Node, **changes: object) -> str:
     """A deployment of the stand-in image, whose Python has the quick client."""
-    package = {"source": str(STANDIN / "quick/vllm"), "target": "/usr/lib/python3/dist-packages/vllm"}
-    config = node.config(container={"mounts": [package]}, **changes)
+    there = "/usr/lib/python3/dist-packages"
+    mounts = [{"source": str(path), "target": f"{there}/{path.name}"} for path in (STANDIN / "quick").iterdir()]
+    config = node.config(container={"mounts": mounts}, **changes)
     done = node.dsv4("serve", config, "--detach", env={"BENCH_KEY": CANARY})
     assert done.returncode == 0, done.stderr
     name = name_of(config)
@@ -51,6 +52,7 @@ def test_the_load_comes_from_the_image_in_the_servers_network(node: Node) -> Non
     image = found.run.config["container"]["image"]
     print_ = found.run.fingerprint
     assert (print_.target, print_.image, print_.client) == ("docker", image, f"image {image}")
+    assert print_.client_vllm == "0.0.0+quick"
     assert print_.image_digest == node.docker("image", "inspect", "-f", "{{.Id}}", image)
     assert found.run.plan_digest == node.docker("inspect", "-f", '{{index .Config.Labels "dsv4.digest"}}', name)
     for measured in found.measured:

@@ -99,7 +99,10 @@ class GpuPrint(Part):
 
 
 class Fingerprint(Part):
-    """What a stranger needs to run the same again, and what must agree before two runs are compared ("": not known)."""
+    """What a stranger needs to run the same again, and what must agree before two runs are compared ("": not known).
+
+    ``vllm`` is the server's, as it says itself; ``client_vllm`` is that of the load generator, which ``client`` names.
+    """
 
     dsv4: Text = ""
     vllm: Text = ""

@@ -183,6 +183,8 @@ def test_what_differs_is_told_and_what_breaks_comes_first(changed: dict[str, Any
 def test_equal_runs_and_unknown_facts_differ_in_nothing() -> None:
     assert differences(run(), run("two")) == []
     assert [one.what for one in differences(run(), run(fingerprint=Fingerprint()))] == []
+    one, other = (run(fingerprint=Fingerprint(client="image x", client_vllm=told)) for told in ("", "0.32.0"))
+    assert differences(one, other) == []
     assert same_hardware(run(), run(fingerprint=Fingerprint()))
     assert not same_hardware(run(), run(fingerprint=Fingerprint(gpus=(GpuPrint(index=0, name="H200"),))))
 

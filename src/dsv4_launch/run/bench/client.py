@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ WATCH, RESULT = "watch.jsonl", "result.json"
 # Where a container sees the scratch folder, the wrapper and a data set.
 _OUT, _WRAPPER, _DATA = "/dsv4-bench/out", "/dsv4-bench/client.py", "/dsv4-bench/data"
 _END_S = 10.0
+_REMOVE_S = 60.0
 _KEPT = 400
 _PROXIES = re.compile(r"^(https?|all|ftp)_proxy$", re.IGNORECASE)
 
@@ -72,17 +73,31 @@ class Client:
             return [self.python, "-P", str(WRAPPER), str(scratch / WATCH), *words]
         return [self.program, *words]
 
+    def asking(self, line: str, name: str) -> list[str]:
+        """The command that has the client's Python run a line, with the packages that it will load from.
+
+        Empty for a program, whose Python nobody knows. An image that is not here is not fetched for it.
+        """
+        if self.image:
+            words = ["docker", "run", "--rm", "--name", name, "--pull", "never", "--network", "none"]
+            return [*words, *self._surroundings({"PYTHONSAFEPATH": "1"}), "-c", line]
+        return [self.python, "-P", "-c", line] if self.python else []
+
     def _container(self, scratch: Path, dataset: str, name: str) -> list[str]:
         words = ["docker", "run", "--rm", "--interactive", "--name", name]
         # In the server's own network: no published port, no proxy process lies between the two.
         words += ["--network", f"container:{self.container}" if self.container else "host"]
-        words += ["--volumes-from", f"{self.container}:ro"] if self.container else []
         words += ["--volume", f"{scratch}:{_OUT}", "--volume", f"{WRAPPER}:{_WRAPPER}:ro"]
         words += ["--volume", f"{dataset}:{_DATA}{Path(dataset).suffix}:ro"] if dataset else []
         words += ["--volume", f"{self.model_dir}:{self.model_dir}:ro"] if self.model_dir else []
-        for variable, value in sorted({**self.environment, **ENVIRONMENT}.items()):
+        return [*words, *self._surroundings({}), _WRAPPER]
+
+    def _surroundings(self, more: Mapping[str, str]) -> list[str]:
+        """The server's mounts, the variables and the image, whose Python takes the words that follow."""
+        words = ["--volumes-from", f"{self.container}:ro"] if self.container else []
+        for variable, value in sorted({**self.environment, **ENVIRONMENT, **more}.items()):
             words += ["--env", f"{variable}={value}"]
-        return [*words, "--entrypoint", "python3", self.image, _WRAPPER]
+        return [*words, "--entrypoint", "python3", self.image]
 
     def variables(self, environ: Mapping[str, str], key: str) -> dict[str, str]:
         """The environment of the command: no proxy, no Hub, and the key under the name that the client reads.
@@ -138,7 +153,6 @@ class Process:
         """Start it, and hand it its key where it asks for one. Raises ToolError when it cannot be started."""
         self.command, self._name, self._rest = command, name, b""
         self.lines: list[str] = []
-        self._in_container = command[0] == "docker"
         try:
             self._process = subprocess.Popen(
                 command,
@@ -193,15 +207,28 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._signal(signal.SIGKILL)
                 self._process.wait()
-                if self._in_container:
-                    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-                    subprocess.run(["docker", "rm", "--force", self._name], check=False, **quiet)  # type: ignore[call-overload]
+                remove(self.command, self._name)
         if self._process.stdout is not None:
             self._process.stdout.close()
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+
+
+def remove(command: Sequence[str], name: str) -> None:
+    """Remove the container of a command whose own process was killed, if it is one."""
+    if command[0] != "docker":
+        return
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(
+            ["docker", "rm", "--force", name],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_REMOVE_S,
+            check=False,
+        )
 
 
 def read_watch(scratch: Path) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Callable, Mapping
@@ -16,11 +17,12 @@ from urllib.parse import urlsplit
 from dsv4_launch.bench.gpu import Gpus
 from dsv4_launch.bench.results import Fingerprint, GpuPrint
 from dsv4_launch.facts import System
-from dsv4_launch.run.bench.client import Client
+from dsv4_launch.run.bench.client import Client, remove
 from dsv4_launch.run.service import Seen
 
 _ASK_S = 5.0
 _CLIENT_S = 60.0
+_VERSION = "import importlib.metadata as m; print(m.version('vllm'))"
 
 
 def fingerprint(
@@ -94,21 +96,28 @@ def get(url: str, path: str, key: str) -> bytes:
 
 
 def client_version(client: Client, environ: Mapping[str, str]) -> str:
-    """The vLLM of a native client, from its metadata; an image's client is the image's ("")."""
-    if not client.python:
+    """The client's vLLM, as its metadata says where it runs ("": it cannot be told, which is no failure)."""
+    name = f"dsv4-bench-{os.getpid()}-version"
+    command = client.asking(_VERSION, name)
+    if not command:
         return ""
-    line = "import importlib.metadata as m; print(m.version('vllm'))"
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
+    try:
         done = subprocess.run(
-            [client.python, "-I", "-c", line],
+            command,
             env=client.variables(environ, ""),
+            stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
             timeout=_CLIENT_S,
             check=False,
         )
-        return done.stdout.strip()[:100] if done.returncode == 0 else ""
-    return ""
+    except OSError:
+        return ""
+    except subprocess.TimeoutExpired:
+        remove(command, name)
+        return ""
+    # What an image's Python says when it starts stands above it.
+    said = done.stdout.decode("utf-8", "replace").splitlines() if done.returncode == 0 else []
+    return said[-1].strip()[:100] if said and said[-1].isprintable() else ""
 
 
 def _container(seen: Seen, engine: Callable[[], Any] | None) -> tuple[str, str, tuple[str, ...]]:

@@ -57,7 +57,10 @@ def start(folder: Path, run: Run) -> None:
 
 
 def same_server(before: Run, now: Fingerprint, plan_digest: str, model: str) -> tuple[str, ...]:
-    """What is not as it was when the run began: points of two servers do not belong into one run."""
+    """What is not as it was when the run began: points of two servers do not belong into one run.
+
+    A client whose vLLM could not be told, then or now, is taken for the same.
+    """
     then = before.fingerprint
     pairs = (
         ("model", before.model, model),
@@ -66,7 +69,7 @@ def same_server(before: Run, now: Fingerprint, plan_digest: str, model: str) -> 
         ("image digest", then.image_digest, now.image_digest),
         ("driver", then.driver, now.driver),
         ("GPUs", ", ".join(g.name for g in then.gpus), ", ".join(g.name for g in now.gpus)),
-        ("client's vLLM", then.client_vllm, now.client_vllm),
+        ("client's vLLM", then.client_vllm or now.client_vllm, now.client_vllm or then.client_vllm),
     )
     return tuple(f"{name}: {old or 'none'} then, {new or 'none'} now" for name, old, new in pairs if old != new)
 

@@ -29,6 +29,18 @@ def test_without_a_key_none_is_waited_for() -> None:
     assert KEY_ON_STDIN not in client.command(WORDS, Path("/s"), "", "load", keyed=False)
 
 
+def test_a_question_is_asked_with_the_packages_of_the_load_and_fetches_nothing() -> None:
+    client = Client(image="vllm:1", container="served", environment={"HF_HOME": "/hub"})
+    asked = client.asking("print(1)", "ask")
+    load = client.command(WORDS, Path("/s"), "", "load", keyed=True)
+    shared = load[load.index("--volumes-from") : load.index("--entrypoint")]
+    assert [word for word in asked if word in shared and word != "--env"] == [word for word in shared if word != "--env"]
+    assert asked[asked.index("--pull") + 1] == "never"
+    assert asked[asked.index("--entrypoint") :] == ["--entrypoint", "python3", "vllm:1", "-c", "print(1)"]
+    assert Client(python="/venv/bin/python").asking("print(1)", "ask") == ["/venv/bin/python", "-P", "-c", "print(1)"]
+    assert Client(program="/bin/vllm").asking("print(1)", "ask") == []
+
+
 def test_a_process_of_ours_gets_the_key_by_its_environment() -> None:
     client = Client(python="/venv/bin/python")
     assert KEY_ON_STDIN not in client.command(WORDS, Path("/s"), "", "load", keyed=True)
