@@ -54,7 +54,7 @@ def one(options: argparse.Namespace, server: Calibrated) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         words = ["--url", server.url, "--dir", folder, "--client-python", options.python, "--rest", "0"]
         words += ["--tokenizer", options.tokenizer, "--concurrency", "4", "--input-len", "64", "--output-len", "32"]
-        words += ["--requests-per-concurrency", "8"]
+        words += ["--requests-per-concurrency", "8", "--no-report"]
         dsv4 = [sys.executable, "-c", "from dsv4_launch.cli.main import run; run()", "bench", "run", *words]
         ours_s, ours_cpu = timed(dsv4, {"PYTHONPATH": str(ROOT / "src")})
         side = store.load(Path(folder)).measured[0].side

@@ -15,7 +15,9 @@ from pathlib import Path
 
 STANDIN = Path(__file__).parent / "standin"
 DSV4 = str(Path(sys.executable).with_name("dsv4"))
-QUICK = ("--client-python", sys.executable, "--tokenizer", "none", "--rest", "0")
+DRAWN = ("--client-python", sys.executable, "--tokenizer", "none", "--rest", "0")
+# Drawing takes seconds: left to the tests that look at it.
+QUICK = (*DRAWN, "--no-report")
 
 
 class Calibrated:

@@ -78,7 +78,11 @@ def judge(seen: Watched, point: Point, machine_cpu: float | None = None) -> Clie
     if seen.cpu is not None and seen.cpu > CPU_LIMIT:
         why.append(f"its event loop used {seen.cpu:.0%} of a core")
     if seen.lag_p99_ms is not None and seen.lag_p99_ms > limit_ms:
-        why.append(f"its event loop was {seen.lag_p99_ms:.0f} ms late at p99, more than the {limit_ms:.0f} ms allowed")
+        digits = 0 if round(seen.lag_p99_ms) > round(limit_ms) else 2
+        why.append(
+            f"its event loop was {seen.lag_p99_ms:.{digits}f} ms late at p99, more than the {limit_ms:.{digits}f} ms "
+            "allowed"
+        )
     flying = point.in_flight
     if (
         flying is not None

@@ -40,6 +40,11 @@ def test_a_late_loop_a_busy_one_and_a_starved_one_are_told() -> None:
     assert any("in flight" in why for why in judge(CALM, few).why)
 
 
+def test_what_was_just_too_late_does_not_read_as_what_is_allowed() -> None:
+    (why,) = judge(Watched(cpu=0.2, lag_mean_ms=1, lag_p99_ms=5.3, lag_max_ms=9), POINT).why
+    assert why == "its event loop was 5.30 ms late at p99, more than the 5.00 ms allowed"
+
+
 def test_lateness_is_weighed_against_the_ttft() -> None:
     slow = point(
         Planned(key="c0004-r1", concurrency=4, repeat=1, num_prompts=24), RAW | {"median_ttft_ms": 2000.0}, "x"

@@ -53,7 +53,7 @@ CHARTS: tuple[Chart, ...] = (
     ),
     Chart(
         "frontier", "Total tokens/s vs average TTFT",
-        "What throughput costs in waiting: a point for each concurrency, which it bears. Up and left is better.",
+        "What throughput costs in waiting: a point for each concurrency, marked with it. Up and left is better.",
         "frontier", ("total_throughput", "ttft_mean"), "Input and output tokens/s",
     ),
     Chart(

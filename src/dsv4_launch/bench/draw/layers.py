@@ -226,6 +226,8 @@ class Drawing:
             scale |= {"domainMax": max(values) * 1.15}
         elif self.chart.kind == "frontier" and values:
             scale |= {"domainMax": max(values) * 1.08}  # room for the number above the highest point
+        elif not values:
+            scale |= {"domainMax": 1}  # an axis of zeros alone has its zero in the middle
         axis = _axis(values if self.is_log else ())
         if self.chart.key == "kv":
             axis["format"] = ".0%"

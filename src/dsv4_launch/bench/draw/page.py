@@ -96,7 +96,8 @@ def _described(chart: Chart, rows: Sequence[Row], labels: Sequence[str], *, log:
 def _lead(series: Sequence[Series], drawn: bool) -> str:
     samples = sum(len(one.samples) for one in series)
     models = dict.fromkeys(one.facts["model"] for one in series if one.facts.get("model") and one.kind == "run")
-    text = ". ".join(filter(None, (f"{len(series)} series, {counted(samples, 'point')}", ", ".join(models)))) + "."
+    named = f"{'Model' if len(models) == 1 else 'Models'}: {', '.join(models)}" if models else ""
+    text = ". ".join(filter(None, (f"{len(series)} series, {counted(samples, 'point')}", named))) + "."
     keys = "The figures of a point: with the mouse, or, once a chart has the focus, with the keys ← and →."
     more = f'<span class="needs-script" hidden> {keys}</span>' if drawn else ""
     return f'<p class="quiet">{escape(text)}{more}</p>'

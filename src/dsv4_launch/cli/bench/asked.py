@@ -57,6 +57,7 @@ class Asked:
     detailed: bool | None = None
     note: str = ""
     estimate: bool = False
+    report: bool = True
     target: str | None = None
 
 

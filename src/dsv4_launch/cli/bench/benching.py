@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dsv4_launch.bench.client import Place
 from dsv4_launch.bench.results import Fingerprint, Method, Planned, Run, Workload
 from dsv4_launch.cli import options, show
-from dsv4_launch.cli.bench import reaching
+from dsv4_launch.cli.bench import ending, reaching
 from dsv4_launch.cli.bench.asked import Asked, plan_sweep, read_dataset
 from dsv4_launch.cli.bench.live import HEADS, PlainLive, Table, line, row
 from dsv4_launch.errors import InputError, UsageError
@@ -23,6 +24,7 @@ from dsv4_launch.run.bench.sweep import Live, Swept, same_server, start, sweep
 from dsv4_launch.values import counted
 
 if TYPE_CHECKING:
+    from dsv4_launch.cli.bench.ending import Drawn
     from dsv4_launch.cli.bench.reaching import Server
     from dsv4_launch.run.bench.client import Client
 
@@ -31,19 +33,28 @@ def run(asked: Asked, output: options.Output) -> int:
     """Measure; returns the exit code. Raises what the sweep, the server's look-up and the planning raise."""
     from dsv4_launch.run.interrupts import terminate_as_interrupt
 
-    workload, method, points = plan_sweep(asked) if asked.resume is None else _planned_before(asked)
-    server = reaching.find(asked.name, asked.url, asked.model, asked.key_env, asked.target)
+    before = None if asked.resume is None else _before(asked)
+    workload, method, points = plan_sweep(asked) if before is None else (before.workload, before.method, before.points)
+    asked = asked if before is None else going_on(asked, before)
+    preferred = before.model if before is not None else ""
+    server = reaching.find(asked.name, asked.url, asked.model, asked.key_env, asked.target, preferred)
     client = reaching.client_of(server, asked.client_python, asked.client_image)
     if asked.estimate:
         return _estimate(server, workload, method, points, output)
     terminate_as_interrupt()
     folder = Path(asked.resume or asked.directory or _folder(server))
     live = Table(show.console(stderr=True)) if _terminal() else PlainLive()
-    swept = measure(folder, asked, server, client, (workload, method, points), live)
+    swept = measure(folder, asked, server, client, (workload, method, points), live, again(folder, asked))
+    if output is not options.Output.json:
+        tell(swept)
+    drawn = None
+    if asked.report:
+        show.note("Drawing the report")
+        drawn = ending.draw(folder, redraw(folder))
     if output is options.Output.json:
-        show.envelope("bench", 0, as_data(folder, swept))
-        return 0
-    tell(folder, swept)
+        show.envelope("bench", 0, {**as_data(folder, swept), "report": drawn})
+    else:
+        tell_report(folder, drawn)
     return 0
 
 
@@ -54,8 +65,9 @@ def measure(
     client: Client,
     planned: tuple[Workload, Method, tuple[Planned, ...]],
     live: Live,
+    again: str,
 ) -> Swept:
-    """Measure into a folder: a new run, or the rest of one that is there."""
+    """Measure into a folder: a new run, or the rest of one that is there. ``again`` is the command that goes on."""
     from dsv4_launch.host.gpu_load import GpuWatch
     from dsv4_launch.host.system import read_system
     from dsv4_launch.run.bench.fingerprint import fingerprint
@@ -101,7 +113,7 @@ def measure(
             gpus=gpus,
             detailed=asked.detailed,
         )
-        return sweep(folder, bench, live)
+        return sweep(folder, bench, live, again)
 
 
 def new_run(
@@ -129,7 +141,7 @@ def new_run(
     )
 
 
-def _planned_before(asked: Asked) -> tuple[Workload, Method, tuple[Planned, ...]]:
+def _before(asked: Asked) -> Run:
     folder = Path(asked.resume or "")
     if asked.directory is not None:
         raise UsageError("--resume names the directory itself: leave --dir out.")
@@ -142,7 +154,33 @@ def _planned_before(asked: Asked) -> tuple[Workload, Method, tuple[Planned, ...]
                 where=run.workload.dataset,
                 code="bench-other-server",
             )
-    return run.workload, run.method, run.points
+    return run
+
+
+def going_on(asked: Asked, run: Run) -> Asked:
+    """A command line that takes up a run, with that run's server where it names none."""
+    if asked.name is not None or asked.url is not None:
+        return asked
+    if run.name:
+        return replace(asked, name=run.name, target=asked.target or run.fingerprint.target or None)
+    return replace(asked, url=run.url)
+
+
+def again(folder: Path, asked: Asked) -> str:
+    """The command that goes on with this run: what the run itself does not keep has to be said once more."""
+    said = (
+        ("--url", asked.url), ("--model", asked.model), ("--key-env", asked.key_env), ("--target", asked.target),
+        ("--tokenizer", asked.tokenizer), ("--client-python", asked.client_python),
+        ("--client-image", asked.client_image),
+    )  # fmt: skip
+    name = [asked.name] if asked.name is not None else []
+    more = [word for option, value in said if value is not None for word in (option, value)]
+    return shlex.join(["dsv4", "bench", "run", *name, "--resume", str(folder), *more])
+
+
+def redraw(folder: Path) -> str:
+    """The command that draws this run."""
+    return shlex.join(["dsv4", "bench", "report", str(folder)])
 
 
 def _folder(server: Server) -> str:
@@ -198,20 +236,30 @@ def as_data(folder: Path, swept: Swept) -> dict[str, Any]:
     }
 
 
-def tell(folder: Path, swept: Swept) -> None:
-    """The table of all points, what to mind, and what next."""
+def tell(swept: Swept) -> None:
+    """The table of all points, and what to mind."""
     rows = [row(m.planned.key, m.point, m.side) for m in swept.results.measured if m.side is not None]
     show.say(line(HEADS))
     for cells in rows:
         show.say(line(cells))
     if swept.state == "stopped":
         show.say(f"Stopped: {show.clean(swept.why)}.")
-    limited = [
-        m.planned.key for m in swept.results.measured if m.side is not None and m.side.client.verdict == "client"
-    ]
+    limited = [m.planned for m in swept.results.measured if m.side is not None and m.side.client.verdict == "client"]
     if limited:
+        where = ", ".join(map(str, sorted({planned.concurrency for planned in limited})))
         show.note(
-            f"warning: at {', '.join(limited)} the client, not the server, was the limit: those figures are its own"
+            f"warning: in {len(limited)} of {counted(len(rows), 'point')} (concurrency {where}) the client, not the "
+            "server, was the limit: those figures are its own"
         )
         show.note("  hint: a faster or idle client machine, --client-python elsewhere, or a lower concurrency.")
-    show.say(f"Results: {folder}; `dsv4 bench report {folder}` draws them.")
+
+
+def tell_report(folder: Path, drawn: Drawn | None) -> None:
+    """Where report and results lie; why a report is not there, or not all of it."""
+    if drawn is not None and drawn.why:
+        missing = "its charts could not be drawn" if drawn.files else "it could not be written"
+        show.note(f"warning: the report is not whole: {missing}: {show.clean(drawn.why)}")
+    if drawn is not None and drawn.files:
+        show.say(f"Report: {show.clean(ending.told(drawn.files))}")
+    whole = drawn is not None and not drawn.why
+    show.say(f"Results: {folder}" if whole else f"Results: {folder}; `{redraw(folder)}` draws them.")

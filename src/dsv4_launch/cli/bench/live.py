@@ -106,12 +106,32 @@ def left_text(eta_s: float | None) -> str:
     return "" if eta_s is None else f"about {clock_text(eta_s)} left"
 
 
+class Pace:
+    """How long the present point will take, from the requests that it has finished."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._key, self._since_s = clock, "", 0.0
+
+    def text(self, key: str, phase: str, done: int, total: int) -> str:
+        """``this point: about 12:00 left``, once it measures and a request is finished; else nothing."""
+        now_s = self._clock()
+        if phase != "measuring":
+            self._key = ""
+            return ""
+        if key != self._key:
+            self._key, self._since_s = key, now_s
+        if not done or done >= total:
+            return ""
+        return f"this point: {left_text((now_s - self._since_s) / done * (total - done))}"
+
+
 class PlainLive:
     """A line for each point that is over, and now and then one that says how far the present one is."""
 
     def __init__(self, write: Callable[[str], None] = show.note, clock: Callable[[], float] = time.monotonic) -> None:
         self._write, self._clock = write, clock
         self._said_s, self._phase, self._number, self._all = 0.0, "", 0, 0
+        self._pace = Pace(clock)
 
     def planned(self, todo: Sequence[Planned], done: Sequence[Measured], eta_s: float | None) -> None:
         """What is left."""
@@ -130,11 +150,11 @@ class PlainLive:
 
     def point(self, planned: Planned, phase: Phase, done: int, total: int) -> None:
         """A line when the phase is new or the last line is old."""
-        now_s = self._clock()
+        now_s, left = self._clock(), self._pace.text(planned.key, phase, done, total)
         if phase == self._phase and now_s - self._said_s < PLAIN_EVERY_S:
             return
         self._phase, self._said_s = phase, now_s
-        self._write(f"  {planned.key}: {phase} {done}/{total}")
+        self._write(f"  {planned.key}: {phase} {done}/{total}{left and f', {left}'}")
 
     def measured(self, planned: Planned, side: Side, point: Point | None, eta_s: float | None) -> None:
         """The point's row."""
@@ -161,6 +181,7 @@ class Table:
         self._rows: list[tuple[str, ...]] = []
         self._live: Any = None
         self._now: tuple[str, str, int, int] = ("", "", 0, 0)
+        self._pace, self._left = Pace(clock), ""
         self._done = self._all = 0
         self._eta_s: float | None = None
         self._eta_at_s = 0.0
@@ -177,7 +198,7 @@ class Table:
 
     def point(self, planned: Planned, phase: Phase, done: int, total: int) -> None:
         """How far the present point is."""
-        self._now = (planned.key, phase, done, total)
+        self._now, self._left = (planned.key, phase, done, total), self._pace.text(planned.key, phase, done, total)
 
     def measured(self, planned: Planned, side: Side, point: Point | None, eta_s: float | None) -> None:
         """One more row."""
@@ -215,5 +236,5 @@ class Table:
         share = (self._done + (done / total if total and phase == "measuring" else 0)) / max(1, self._all)
         eta_s = None if self._eta_s is None else max(0.0, self._eta_s - (self._clock() - self._eta_at_s))
         words = filter(None, (f"point {self._done + 1} of {self._all}", key, phase, f"{done}/{total}" if total else ""))
-        text = Text("  ".join((*words, left_text(eta_s))))
+        text = Text("  ".join((*words, self._left if eta_s is None else left_text(eta_s))))
         return Group(table, ProgressBar(total=1.0, completed=share, width=min(60, self._console.width)), text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -47,8 +47,10 @@ class Server:
         return self.seen is not None or host in ("localhost", "::1") or host.startswith("127.")
 
 
-def find(name: str | None, url: str | None, model: str | None, key_env: str | None, target: str | None) -> Server:
-    """The server, asked for its models.
+def find(
+    name: str | None, url: str | None, model: str | None, key_env: str | None, target: str | None, preferred: str = ""
+) -> Server:
+    """The server, asked for its models. ``preferred`` is taken of several names where no ``model`` is asked for.
 
     Raises UsageError (both or a wrong address, a model that it does not serve), HostError (no such deployment, it does
     not run, the key is missing or refused) or ServerError (it does not answer).
@@ -65,7 +67,7 @@ def find(name: str | None, url: str | None, model: str | None, key_env: str | No
         fix = f"Did you mean {meant}?" if meant else f"It serves {listed(served)}."
         raise UsageError(f"The server does not serve {model}.", where=base_url, fix=fix, code="bench-model")
     first = plan.served_model_names[0] if plan is not None else ""
-    chosen = model or (first if first in served else served[0])
+    chosen = model or next((name for name in (preferred, first) if name in served), served[0])
     if len(chosen) > _LONGEST_NAME or not chosen.isprintable():
         said = f"No client can ask for the model's name, which has {len(chosen)} characters: {chosen[:60]}"
         raise ServerError(said, where=base_url, fix="Serve it under a plain name.", code="bench-model")
@@ -144,7 +146,12 @@ def _deployment(name: str, target: str | None) -> tuple[Seen, Plan | None]:
     from dsv4_launch.run.service import must_be_ours
     from dsv4_launch.run.status.status import loaded
 
-    seen = statuses.find(name, target).seen
+    try:
+        seen = statuses.find(name, target).seen
+    except HostError as error:
+        first, *rest = error.problems
+        fix = f"{first.fix} --url measures a server that dsv4 did not launch.".strip()
+        raise HostError(replace(first, fix=fix), *rest) from None
     where = f"{seen.target} {seen.name}"
     must_be_ours(seen, "Measure it by --url.")
     if seen.life != "running" or not seen.base_url:

@@ -145,6 +145,7 @@ def run(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only say how long it will take, from two short probes.")
     ] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Draw no report at the end.")] = False,
     target: options.TargetOption = None,
     output: options.OutputOption = options.Output.human,
 ) -> int:
@@ -153,9 +154,11 @@ def run(
     The load comes from vLLM's own `vllm bench serve`, one process a point, in the image that serves (or the native
     environment): nothing is installed. DIR then holds vLLM's results untouched, what server and GPUs did meanwhile,
     and all that a stranger needs to run it again. Warm-up is not counted, failed requests are. Each point says whether
-    the client, not the server, was the limit. `dsv4 bench report DIR` draws it.
+    the client, not the server, was the limit. At the end DIR/report holds report.html, report.md, points.csv and the
+    charts (`dsv4 bench report` draws them again, or several runs in one).
 
-    It can be interrupted, even killed: --resume DIR measures what is missing, as it was asked for then.
+    It can be interrupted, even killed: --resume DIR measures what is missing, as it was asked for then, of the same
+    server.
 
     Exit 0: measured, or ended by a stop rule. 3: DIR is another run, or not readable. 5: no such deployment, no client.
     6: the client failed. 7: the server died (the point is marked). 8: no request was completed. 130: interrupted.
@@ -200,6 +203,7 @@ def run(
         detailed=detailed,
         note=note,
         estimate=estimate,
+        report=not no_report,
         target=target.value if target else None,
     )
     return benching.run(asked, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -196,7 +197,8 @@ def _measure(folder: Path, doc: Tune, candidate: Candidate, plan: Plan, asked: A
     points = plan_points(doc.workload, doc.method, doc.concurrency)
     server = reaching.find(plan.name, None, None, None, plan.target)
     client = reaching.client_of(server, asked.client_python, asked.client_image)
-    benching.measure(own, mine, server, client, (doc.workload, doc.method, points), PlainLive())
+    again = shlex.join(["dsv4", "bench", "tune", "--resume", str(folder)])
+    benching.measure(own, mine, server, client, (doc.workload, doc.method, points), PlainLive(), again)
 
 
 def _rank(folder: Path, doc: Tune) -> Tune:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,10 +108,16 @@ def checked_url(url: str) -> str:
     except ValueError:
         good = False
     if not good or not url.isprintable() or parts.query or parts.fragment:
-        raise UsageError(f"--url {url!r} is not the address of a server.", fix="For example http://127.0.0.1:8000.")
+        raise UsageError(f"--url {url!r} is not the address of a server.", fix=_meant(url))
     if parts.username or parts.password:
         raise UsageError("A key or password does not belong into --url.", fix="Name its variable with --key-env.")
     return url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _meant(url: str) -> str:
+    """What to write instead: the same with a scheme, where that alone is missing."""
+    bare = re.fullmatch(r"(?:localhost|[\w-]+(?:\.[\w-]+)*|\[[0-9a-fA-F:]+\])(?::\d{1,5})?(?:/v1)?/?", url)
+    return f"Did you mean http://{url}?" if bare else "For example http://127.0.0.1:8000."
 
 
 def _deployment(name: str, target: str | None) -> _Server:

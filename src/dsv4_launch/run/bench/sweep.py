@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from dsv4_launch.bench.stop import Stop, seconds_left, stop
 from dsv4_launch.errors import InputError, Interrupted, ServerError, SmokeError, ToolError
 from dsv4_launch.run.bench import store
 from dsv4_launch.run.bench.point import Bench, Phase, clear, take
+from dsv4_launch.values import counted
 
 
 class Live(Protocol):
@@ -74,20 +76,23 @@ def same_server(before: Run, now: Fingerprint, plan_digest: str, model: str) -> 
     return tuple(f"{name}: {old or 'none'} then, {new or 'none'} now" for name, old, new in pairs if old != new)
 
 
-def sweep(folder: Path, bench: Bench, live: Live) -> Swept:
-    """Measure the missing points of a run directory.
+def sweep(folder: Path, bench: Bench, live: Live, again: str) -> Swept:
+    """Measure the missing points of a run directory. ``again`` is the command that goes on with them.
 
     Raises ServerError (the server died: exit 7), ToolError (the client cannot run), SmokeError (no request of any point
     was completed), Interrupted. Whatever is raised, each point is whole or not there, and `--resume` goes on.
     """
     clear(folder / store.POINTS)
     try:
-        swept = _sweep(folder, bench, live)
+        swept = _sweep(folder, bench, live, again)
     except KeyboardInterrupt:
         live.close()
         _end(folder, bench.run, "interrupted", "Ctrl-C")
+        kept = len(store.load(folder).points)
         raise Interrupted(
-            "Interrupted; the points that were measured are kept.", where=str(folder), fix=_again(folder)
+            f"Interrupted; {kept} of {counted(len(bench.run.points), 'point')} measured and kept.",
+            where=str(folder),
+            fix=_next(folder, again, kept),
         ) from None
     live.close()
     _end(folder, bench.run, swept.state, swept.why)
@@ -99,7 +104,7 @@ def sweep(folder: Path, bench: Bench, live: Live) -> Swept:
     return Swept(results, swept.state, swept.why)
 
 
-def _sweep(folder: Path, bench: Bench, live: Live) -> Swept:
+def _sweep(folder: Path, bench: Bench, live: Live, again: str) -> Swept:
     results = store.load(folder)
     points, overheads = list(results.points), _overheads(results)
     method = bench.run.method
@@ -115,14 +120,17 @@ def _sweep(folder: Path, bench: Bench, live: Live) -> Swept:
             raise ServerError(
                 f"At concurrency {planned.concurrency} {taken.dead}.",
                 where=bench.url,
-                fix=f"{_why(bench.run)} {_again(folder)}".strip(),
+                fix=f"{_why(bench.run)} {_next(folder, again, len(points))}".strip(),
                 code="bench-server-died",
             )
         if taken.crashed:
             live.close()
             _end(folder, bench.run, "failed", taken.side.why)
             raise ToolError(
-                f"The client gave up: {taken.crashed}", where=bench.client.what, fix=_again(folder), code="bench-client"
+                f"The client gave up: {taken.crashed}",
+                where=bench.client.what,
+                fix=_next(folder, again, len(points)),
+                code="bench-client",
             )
         if taken.point is not None:
             points.append(taken.point)
@@ -156,8 +164,10 @@ def _end(folder: Path, run: Run, state: Literal["complete", "stopped", "interrup
     store.write_run(folder, run.model_copy(update={"state": state, "why": why}))
 
 
-def _again(folder: Path) -> str:
-    return f"`dsv4 bench run --resume {folder}` goes on with the missing points."
+def _next(folder: Path, again: str, kept: int) -> str:
+    """How to go on, and how to look at what there is."""
+    drawn = f" `{shlex.join(['dsv4', 'bench', 'report', str(folder)])}` draws what there is." if kept else ""
+    return f"`{again}` goes on with the missing points.{drawn}"
 
 
 def _why(run: Run) -> str:

@@ -228,3 +228,15 @@ def test_a_recorded_run_is_drawn_as_its_raw_files_say(name: str) -> None:
         # vLLM's own figures: ours must not be another calculation of them.
         assert row["total_throughput"] == pytest.approx(fmean(r["total_token_throughput"] for r in good), rel=1e-3)
         assert row["output_throughput"] == pytest.approx(fmean(r["output_throughput"] for r in good), rel=1e-3)
+
+
+def test_an_axis_of_zeros_begins_at_zero() -> None:
+    drawn = rows([series(levels=(1, 2))])
+    idle = [row | {"waiting_mean": 0.0, "waiting_max": 0.0} for row in drawn]
+    scales = [
+        layer["encoding"]["y"]["scale"]
+        for layer in spec(BY_KEY["queue"], idle, ["a"])["layer"]
+        if "scale" in layer.get("encoding", {}).get("y", {})
+    ]
+    assert scales
+    assert all(scale["zero"] and scale["domainMax"] == 1 for scale in scales)

@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.unit.bench.runs import raw, run, side
 
 from dsv4_launch.bench.point import point
-from dsv4_launch.cli.bench.live import HEADS, PlainLive, Table, line, remarks, row
+from dsv4_launch.cli.bench.live import HEADS, Pace, PlainLive, Table, line, remarks, row
 
 POINTS = run(levels=(1, 8, 1024)).points
 
@@ -61,3 +61,16 @@ def test_a_log_says_when_nothing_is_left() -> None:
     PlainLive(said.append).planned(POINTS[:1], (), None)
     assert said[0] == "Nothing is left to measure: 0 points measured before"
     assert said[1] == "1 point to measure"
+
+
+def test_the_pace_of_a_point_is_that_of_its_own_requests() -> None:
+    now_s = [100.0]
+    pace = Pace(lambda: now_s[0])
+    assert pace.text("a", "warming up", 1, 2) == ""
+    assert pace.text("a", "measuring", 0, 10) == ""
+    now_s[0] += 20
+    assert pace.text("a", "measuring", 2, 10) == "this point: about 1:20 left"
+    assert pace.text("a", "measuring", 10, 10) == ""
+    assert pace.text("b", "measuring", 0, 10) == ""
+    now_s[0] += 1
+    assert pace.text("b", "measuring", 1, 10) == "this point: about 0:09 left"
