@@ -33,8 +33,7 @@ def values_of(settled: Settings, facts: Mapping[str, str]) -> dict[str, Any]:
     values["model.experts"] = variants()[facts["model"]].routed_experts
     redundant = integer(values.get("engine.eplb_config.num_redundant_experts")) or 0
     values["parallel.expert_slots"] = values["model.experts"] + redundant
-    visible, node = values.get("gpus"), gpus()[facts["gpu"]].gpus_per_node
-    values["gpus.hidden"] = node - len(visible) if isinstance(visible, tuple) and node else 0
+    values["gpus.hidden"] = _hidden(values, facts["gpu"])
     # Two places for one value, and spellings that vLLM's parser makes equal.
     for name, other, fold in (
         ("engine.moe_backend", "engine.kernel_config.moe_backend", str.lower),
@@ -44,6 +43,16 @@ def values_of(settled: Settings, facts: Mapping[str, str]) -> dict[str, Any]:
         if isinstance(value, str):
             values[name] = fold(value).replace("-", "_")
     return values
+
+
+def on_another(gpu: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values on another GPU type, by its catalog key."""
+    return {**values, "gpus.hidden": _hidden(values, gpu)}
+
+
+def _hidden(values: Mapping[str, Any], gpu: str) -> int:
+    visible, node = values.get("gpus"), gpus()[gpu].gpus_per_node
+    return node - len(visible) if isinstance(visible, tuple) and node else 0
 
 
 def _flatten(values: dict[str, Any], name: str, value: Any) -> None:

@@ -22,7 +22,7 @@ from dsv4_launch.convert.read.words import Span
 from dsv4_launch.dataclass import dataclass
 from dsv4_launch.errors import InputError
 from dsv4_launch.plan.advise import matching
-from dsv4_launch.plan.conditions import given_holds, values_of
+from dsv4_launch.plan.conditions import given_holds, on_another, values_of
 from dsv4_launch.plan.constrain import broken
 from dsv4_launch.plan.settings import Setting
 from dsv4_launch.values import nearest
@@ -97,10 +97,12 @@ def judge(launch: Launch, text: str, vllm: str | None = None, gpu: str | None = 
         settled["container.caches"] = Setting(True, "", "")
     facts = facts_of(imported)
     found = [*text_findings(launch, imported), *refused_findings(imported), *environment_findings(launch, imported)]
-    values = {**_values(settled, facts), **run_values(launch, imported)}
-    found += _rules(values, facts, launch, imported)
+    values = _values(settled, facts)
+    found += _rules({**values, **run_values(launch, imported)}, facts, launch, imported)
     if imported.variant is not None:
-        found += _known_model(settled, facts, launch, imported)
+        spoken = partial(for_a_command, launch=launch, release=imported.engine.release.table)
+        for f in _known_model(values, facts, launch, imported):
+            found.append(Finding(f.code, f.severity, spoken(f.why), spoken(f.fix), f.span, f.advisory))
     found += [found_fault(fault) for fault in placement(launch, imported, gpu)]
     if imported.engine.release.custom:
         found = [_softened(finding) for finding in found]
@@ -146,15 +148,19 @@ def _rules(
 
 
 def _known_model(
-    settled: Mapping[str, Setting], facts: Mapping[str, str], launch: Launch, imported: Imported
+    values: Mapping[str, Any], facts: Mapping[str, str], launch: Launch, imported: Imported
 ) -> Iterator[Finding]:
-    """Constraints and advisories: what is known of this model. Of an unknown GPU only what holds on every kind."""
+    """Constraints and advisories: what is known of this model, in a config's words.
+
+    Of an unknown GPU only what holds on every kind.
+    """
     if imported.gpu_told:
-        yield from _holding(settled, facts, launch, imported)
+        yield from _holding(values, facts, launch, imported)
         return
     found: dict[Finding, None] | None = None
     for gpu in _KINDS:
-        here = dict.fromkeys(_holding(settled, {**facts, "gpu": gpu, "arch": gpus()[gpu].arch}, launch, imported))
+        there = {**facts, "gpu": gpu, "arch": gpus()[gpu].arch}
+        here = dict.fromkeys(_holding(on_another(gpu, values), there, launch, imported))
         found = here if found is None else {finding: None for finding in found if finding in here}
         if not found:
             return
@@ -162,20 +168,18 @@ def _known_model(
 
 
 def _holding(
-    settled: Mapping[str, Setting], facts: Mapping[str, str], launch: Launch, imported: Imported
+    values: Mapping[str, Any], facts: Mapping[str, str], launch: Launch, imported: Imported
 ) -> Iterator[Finding]:
     # Of a command with unknown words nothing is said that one of them could change.
     unsure = imported.engine.open_ended
-    spoken = partial(for_a_command, launch=launch, release=imported.engine.release.table)
-    values = values_of(settled, facts)
     for problem in broken(values, facts, lambda path: ".".join(map(str, path))):
         if not unsure or problem.where in imported.at:
             place = place_of(problem.where, launch, imported)
-            yield Finding(problem.code, "error", spoken(problem.message), spoken(problem.fix), place)
+            yield Finding(problem.code, "error", problem.message, problem.fix, place)
     for match in matching(values, facts):
         path, advisory = ".".join(match.path), match.advisory
         if not unsure or path in imported.at:
-            why = spoken(f"{advisory.title}. {advisory.cause}")
+            why = f"{advisory.title}. {advisory.cause}"
             place = place_of(path, launch, imported)
             severity: Severity = "warning" if unsure and advisory.severity == "error" else advisory.severity
-            yield Finding(advisory.id, severity, why, spoken(advisory.fix), place, advisory=True)
+            yield Finding(advisory.id, severity, why, advisory.fix, place, advisory=True)
