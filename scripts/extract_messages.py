@@ -34,7 +34,7 @@ sys.path.insert(0, str(HERE.parent / "src"))
 
 from dsv4_launch.catalog.advisories import advisories  # noqa: E402
 from dsv4_launch.catalog.version import release_tuple  # noqa: E402
-from dsv4_launch.plan.advise import explain_log  # noqa: E402
+from dsv4_launch.plan.explain_log import explain_log  # noqa: E402
 from dsv4_launch.run.start.stages import patterns  # noqa: E402
 
 OUT = HERE.parent / "tests/recorded/messages.json"

@@ -26,7 +26,7 @@ from dsv4_launch.convert.lint.finding import Finding
 from dsv4_launch.convert.lint.judge import judge
 from dsv4_launch.convert.read.find import find_launches
 from dsv4_launch.errors import Dsv4Error
-from dsv4_launch.plan.advise import explain_log
+from dsv4_launch.plan.explain_log import explain_log
 
 # The longest name first: gb200 is not b200.
 _GPU_NAMES = ("gb200", "gb300", "gh200", "b200", "b300", "h200", "h100", "h800", "h20", "a100", "l20", "gb10", "mi355x")

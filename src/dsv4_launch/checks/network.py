@@ -6,7 +6,7 @@ from dsv4_launch.catalog.thresholds import number
 from dsv4_launch.checks.base import Context, Finding, NotAsked, Unknown, check
 from dsv4_launch.checks.storage import snapshot
 from dsv4_launch.facts import Network
-from dsv4_launch.plan.binds import KEY_VARIABLE
+from dsv4_launch.plan.secrets import KEY_VARIABLE
 
 _CENTURY_S = 100 * 366 * 86400
 

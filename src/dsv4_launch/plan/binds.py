@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dsv4_launch.catalog.caches import caches
 from dsv4_launch.catalog.gpus import Gpu
 from dsv4_launch.config.model import LaunchConfig
+from dsv4_launch.plan.secrets import KEY_VARIABLE
 from dsv4_launch.plan.settings import Settings
 from dsv4_launch.plan.types import Bind, Variable
 from dsv4_launch.values import Joined, Ref, Word, digest, host_path, joined
@@ -17,21 +18,9 @@ Where = Callable[[tuple[str | int, ...]], str]
 WEIGHTS_INSIDE = "/root/.cache/huggingface"
 CACHES_INSIDE = "/root/.cache/dsv4"
 MODEL_INSIDE = "/model"
-# The variable that vLLM reads its key from (vllm 0.20.0 envs.py, VLLM_API_KEY).
-KEY_VARIABLE = "VLLM_API_KEY"
 
 # vLLM's own images, whose names a folder can carry as they are.
 _OWN_IMAGE = re.compile(r"vllm/vllm-openai(:[a-zA-Z0-9.-]+)?(@sha256:[0-9a-f]{64})?")
-_SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASS|APIKEY|API_KEY|ACCESS_KEY|AUTH|CREDENTIALS?)$")
-# Well-known prefixes, a bearer header, and a URL that holds user and password.
-_SECRET_VALUE = re.compile(
-    r"^((hf_|sk-|ghp_|github_pat_|nvapi-)[A-Za-z0-9_-]{16,}|Bearer[ -].+|[a-z][a-z0-9+.-]*://[^/@\s]+:[^/@\s]+@.*)$"
-)
-
-
-def looks_like_a_secret(name: str, value: str) -> bool:
-    """True when a variable's name, or a value by its well-known prefix, is that of a secret."""
-    return bool((name and value and _SECRET_NAME.search(name.upper())) or _SECRET_VALUE.match(value))
 
 
 def binds(config: LaunchConfig, gpu: Gpu, image: str, model: Word | None) -> tuple[Bind, ...]:

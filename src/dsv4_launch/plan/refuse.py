@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from dsv4_launch.config.model import LaunchConfig
 from dsv4_launch.errors import Problem
-from dsv4_launch.plan.binds import looks_like_a_secret
 from dsv4_launch.plan.lookup import Known
 from dsv4_launch.plan.parts import gpu_count
+from dsv4_launch.plan.secrets import looks_like_a_secret
 from dsv4_launch.plan.settings import Settings
 from dsv4_launch.values import counted
 

@@ -10,7 +10,7 @@ from dsv4_launch.config.load import Loaded, to_data
 from dsv4_launch.errors import ImpossibleError, InputError, Problem
 from dsv4_launch.plan.advise import advice
 from dsv4_launch.plan.arguments import arguments
-from dsv4_launch.plan.binds import KEY_VARIABLE, binds, environment
+from dsv4_launch.plan.binds import binds, environment
 from dsv4_launch.plan.conditions import values_of
 from dsv4_launch.plan.constrain import broken
 from dsv4_launch.plan.lookup import facts_of, look_up
@@ -29,6 +29,7 @@ from dsv4_launch.plan.parts import (
 )
 from dsv4_launch.plan.recheck import recheck
 from dsv4_launch.plan.refuse import address, keys, layout, options, secrets
+from dsv4_launch.plan.secrets import KEY_VARIABLE
 from dsv4_launch.plan.settings import settle, written
 from dsv4_launch.plan.types import Plan, PlannedContainer, PlannedNative
 from dsv4_launch.plan.variables import unread

@@ -12,7 +12,8 @@ from dsv4_launch.catalog.advisories import Advisory
 from dsv4_launch.catalog.read import table
 from dsv4_launch.errors import Problem
 from dsv4_launch.facts import KernelError
-from dsv4_launch.plan.advise import Match, explain_log
+from dsv4_launch.plan.advise import Match
+from dsv4_launch.plan.explain_log import explain_log
 from dsv4_launch.run.service import Seen
 from dsv4_launch.run.start.failure import cause, ending
 from dsv4_launch.run.start.log_tail import KEPT_LINES

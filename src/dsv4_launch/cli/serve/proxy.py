@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Annotated, Optional
 
@@ -16,10 +15,6 @@ class Kind(StrEnum):
 
     nginx = "nginx"
     caddy = "caddy"
-
-
-_DOMAIN = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+")
-_LISTEN = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):(\d{1,5})")
 
 
 def register(app: typer.Typer) -> None:
@@ -55,11 +50,11 @@ def proxy(
     from dsv4_launch.cli.configs import load_config
     from dsv4_launch.errors import UsageError
     from dsv4_launch.plan.resolve import resolve
-    from dsv4_launch.targets.proxy import KINDS, Front
+    from dsv4_launch.targets.proxy import DOMAIN, KINDS, LISTEN, Front
 
-    if domain is not None and not _DOMAIN.fullmatch(domain):
+    if domain is not None and not DOMAIN.fullmatch(domain):
         raise UsageError(f"--domain {domain!r} is not a domain name.", fix="For example --domain llm.example.org.")
-    if not (found := _LISTEN.fullmatch(listen)) or not 0 < int(found.group(3)) < 65536:
+    if not (found := LISTEN.fullmatch(listen)) or not 0 < int(found.group(3)) < 65536:
         raise UsageError(f"--listen {listen!r} is not an address and port.", fix="For example 127.0.0.1:8080.")
     loaded = load_config(config, overrides)
     plan = resolve(loaded)

@@ -90,7 +90,7 @@ def watcher(driver: Driver, seen: Seen, config: LaunchConfig | None, lock: Watch
     """A watcher of this service by the rules of its config (the defaults where it has none that can be read)."""
     from dsv4_launch.config.watch import Watch
     from dsv4_launch.host.kernel_since import errors_since
-    from dsv4_launch.plan.secret_names import secret_names
+    from dsv4_launch.plan.secrets import secret_names
     from dsv4_launch.run.api_key import key_of
     from dsv4_launch.run.watch import event as watch_event
     from dsv4_launch.run.watch.lock import changer

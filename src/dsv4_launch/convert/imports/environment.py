@@ -9,7 +9,8 @@ from dsv4_launch.catalog.caches import caches
 from dsv4_launch.convert.imports.imported import Draft
 from dsv4_launch.convert.read.launch import Launch, Variable
 from dsv4_launch.convert.read.words import Span
-from dsv4_launch.plan.binds import CACHES_INSIDE, looks_like_a_secret
+from dsv4_launch.plan.binds import CACHES_INSIDE
+from dsv4_launch.plan.secrets import looks_like_a_secret
 from dsv4_launch.values import SHELL_FORMS
 
 _TIMEOUT = "VLLM_ENGINE_READY_TIMEOUT_S"

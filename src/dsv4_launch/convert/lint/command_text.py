@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dsv4_launch.convert.read.engine import Engine
 from dsv4_launch.convert.read.launch import Launch, Option, Variable
 from dsv4_launch.convert.read.words import Word
-from dsv4_launch.plan.binds import looks_like_a_secret
+from dsv4_launch.plan.secrets import looks_like_a_secret
 
 # Published for the whole world: a repaired command serves this machine alone.
 _PORTS = re.compile(r"\d{1,5}:\d{1,5}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dsv4_launch.convert.read.engine import Engine
 from dsv4_launch.convert.read.launch import Launch
 from dsv4_launch.convert.read.words import Span
-from dsv4_launch.plan.binds import looks_like_a_secret
+from dsv4_launch.plan.secrets import looks_like_a_secret
 
 _ARGUMENTS = {"api_key": "--api-key", "hf_token": "--hf-token"}
 HIDDEN = "…"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-from dsv4_launch.plan.advise import without_secrets
+from dsv4_launch.plan.explain_log import without_secrets
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.values import to_data
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from dsv4_launch.errors import Problem, ServerError, SmokeError
-from dsv4_launch.plan.advise import without_secrets
+from dsv4_launch.plan.explain_log import without_secrets
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.endpoint import Answer, Completion
 from dsv4_launch.run.progress import clock_text

@@ -14,7 +14,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from dsv4_launch.config.watch import OnFailure
-from dsv4_launch.plan.advise import without_secrets
+from dsv4_launch.plan.explain_log import without_secrets
 from dsv4_launch.values import to_data
 
 Kind = Literal["died", "hang", "crash-loop"]

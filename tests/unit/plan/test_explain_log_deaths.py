@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dsv4_launch.catalog.advisories import advisories
-from dsv4_launch.plan.advise import explain_log
+from dsv4_launch.plan.explain_log import explain_log
 
 DEATHS = tomllib.loads((Path(__file__).parents[2] / "recorded/deaths.toml").read_text("utf-8"))["death"]
 HEAD = ["(APIServer pid=1) INFO 11-25 16:20:00 [api_server.py:1] vLLM API server version 0.28.0", "INFO fine"]

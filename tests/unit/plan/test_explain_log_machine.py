@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dsv4_launch.plan.advise import explain_log
+from dsv4_launch.plan.explain_log import explain_log
 
 VLLM = "(EngineCore_DP0 pid=271) ERROR 11-25 16:21:00 [core.py:936] "
 END = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
