@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from dsv4_launch.catalog.advisories import Advisory
+from dsv4_launch.catalog.advisories import Advisory, advisories
 from dsv4_launch.catalog.read import table
 from dsv4_launch.errors import Problem
 from dsv4_launch.facts import KernelError
 from dsv4_launch.plan.advise import Match
 from dsv4_launch.plan.explain_log import explain_log
+from dsv4_launch.plan.first_failure import Failure, FirstFailure
 from dsv4_launch.run.service import Seen
-from dsv4_launch.run.start.failure import cause, ending
-from dsv4_launch.run.start.log_tail import KEPT_LINES
+from dsv4_launch.run.start.failure import ending
 
 # A log of weeks is not read from its beginning: why a server died stands near its end.
 MAX_LINES = 50_000
@@ -25,7 +24,8 @@ _OUT_OF_MEMORY = "oom-kill: the service was killed for want of host memory"
 _SIGNALS = {4: "Illegal instruction", 6: "Fatal Python error: Aborted", 7: "Bus error", 11: "Segmentation fault"}
 _KILLED = 137
 _EVIDENCE = 200
-_LONGEST_LINE = 4096
+# What vLLM says ahead of the exception that ends its engine: excerpts often lack it.
+_DIED = "EngineCore encountered a fatal error."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,14 @@ class Xid:
 class Diagnosis:
     """``ending`` in words ("" for a mere log), ``blamed`` the exception that the log blames, explanations best first.
 
-    ``kernel`` is None where its log was not read.
+    ``kernel`` is None where its log was not read. ``failure``: where ``blamed`` comes from, None if from nowhere.
     """
 
     ending: str
     blamed: str
     explanations: tuple[Explanation, ...]
     kernel: tuple[Xid, ...] | None = None
+    failure: Failure | None = None
 
 
 def diagnose(
@@ -89,10 +90,13 @@ def diagnose(
     What is certain (the kernel killed it, a GPU is broken) comes first, then what the log shows, the most specific
     first, then how the process ended.
     """
-    blame = _Blame()
-    matches = explain_log(blame.through(lines), version, gpu)
+    first = FirstFailure()
+    matches = explain_log(_seen_by(first, lines), version, gpu)
+    failure = first.found
     broken = _xids(kernel)
     certain, last = _by_ending(found)
+    if failure is not None and not any(_explains(match) for match in (*matches, *certain, *last)):
+        matches = (*_by_failure(failure), *matches)
     order = [
         *(_explained(match, "the kernel's log") for match in _by_kernel(broken or ())),
         *(_explained(match, "how it ended") for match in certain),
@@ -101,9 +105,10 @@ def diagnose(
     ]
     return Diagnosis(
         ending="" if found is None or found.life == "running" else ending(found),
-        blamed=blame.said,
+        blamed=failure.said if failure else "",
         explanations=tuple({one.id: one for one in reversed(order)}[id_] for id_ in dict.fromkeys(o.id for o in order)),
         kernel=broken,
+        failure=failure,
     )
 
 
@@ -118,7 +123,15 @@ def problem(explanation: Explanation) -> Problem:
 def death_problems(found: Diagnosis) -> tuple[Problem, ...]:
     """What to say of a death: the best explanation that is not merely good to know."""
     best = next((one for one in found.explanations if one.severity != "info"), None)
-    return () if best is None else (problem(best),)
+    if best is None:
+        return ()
+    said = problem(best)
+    if found.failure is None or best.id not in {advisory.id for advisory in advisories() if advisory.alone}:
+        return (said,)
+    # What only follows from a failure does not name it: the log does.
+    where = failure_text(found.failure)
+    first = f"The log first says: {found.failure.said}{f' ({where})' if where else ''}."
+    return (replace(said, message=f"{said.message} {first}"),)
 
 
 def patch_text(explanation: Explanation) -> str:
@@ -127,21 +140,17 @@ def patch_text(explanation: Explanation) -> str:
     return ", ".join((*parts, *(f"{name}: {json.dumps(value)}" for name, value in explanation.set.items())))
 
 
-class _Blame:
-    """Keeps the last lines that go by, to look for the exception that they blame."""
+def failure_text(failure: Failure) -> str:
+    """Which process failed first and where in the code, in one line ("" where the log does not say)."""
+    parts = [f"in {failure.process}"] if failure.process else []
+    parts += [f"at {failure.frame}"] if failure.frame else []
+    return ", ".join(parts)
 
-    def __init__(self) -> None:
-        self._last: deque[str] = deque(maxlen=KEPT_LINES)
 
-    def through(self, lines: Iterable[str]) -> Iterable[str]:
-        for line in lines:
-            # A longer line holds no exception that a person could read.
-            self._last.append(line[:_LONGEST_LINE])
-            yield line
-
-    @property
-    def said(self) -> str:
-        return cause(self._last)
+def _seen_by(first: FirstFailure, lines: Iterable[str]) -> Iterable[str]:
+    for line in lines:
+        first.see(line)
+        yield line
 
 
 def _by_ending(found: Seen | None) -> tuple[tuple[Match, ...], tuple[Match, ...]]:
@@ -157,6 +166,22 @@ def _by_ending(found: Seen | None) -> tuple[tuple[Match, ...], tuple[Match, ...]
     text = f"exit code {code}" if code in (_KILLED, -9) else _SIGNALS.get(-code if code < 0 else code - 128, "")
     lines = [line for line in (found.error, text) if line]
     return (), explain_log(lines)
+
+
+def _explains(match: Match) -> bool:
+    return match.advisory.severity != "info" and not match.advisory.alone
+
+
+def _by_failure(failure: Failure) -> tuple[Match, ...]:
+    """What an exception of vLLM's own engine shows, where nothing else explains it; those of requests do not count."""
+    own = failure.frame.startswith("vllm/") and not failure.frame.startswith("vllm/entrypoints/")
+    if failure.process == "APIServer" or not (own or "Worker" in failure.process or "EngineCore" in failure.process):
+        return ()
+    without = {match.advisory.id for match in explain_log([_DIED])}
+    found = explain_log([_DIED, f"{failure.said.partition(': ')[0]}: "])
+    return tuple(
+        replace(match, line=failure.line, text=failure.said) for match in found if match.advisory.id not in without
+    )
 
 
 def _by_kernel(xids: Sequence[Xid]) -> tuple[Match, ...]:

@@ -361,3 +361,42 @@ def test_what_a_failed_start_prints_holds_no_secret() -> None:
         "ValueError: bad token: hf_canary0123456789abcdef",
     ]
     assert "canary" not in cause(lines) + _shown(lines)
+
+
+UNKNOWN = [
+    "(Worker_TP1 pid=7) ERROR 11-26 02:21:00 [multiproc_executor.py:880] WorkerProc hit an exception.",
+    "(Worker_TP1 pid=7) ERROR 11-26 02:21:00 [multiproc_executor.py:880] Traceback (most recent call last):",
+    '(Worker_TP1 pid=7) ERROR 11-26 02:21:00 [multiproc_executor.py:880]   File "/x/vllm/v1/worker/y.py", line 5, in f',
+    "(Worker_TP1 pid=7) ERROR 11-26 02:21:00 [multiproc_executor.py:880] RuntimeError: a thing that nobody has seen",
+    "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}",
+]
+
+
+def test_an_unknown_death_is_told_by_its_first_exception(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = diagnose(UNKNOWN)
+    assert ids(found) == ["D139"]
+    (said,) = death_problems(found)
+    assert "RuntimeError: a thing that nobody has seen (in Worker_TP1, at vllm/v1/worker/y.py:5 in f)" in said.message
+    log = tmp_path / "x.log"
+    log.write_text("\n".join(UNKNOWN))
+    assert main(["diagnose", str(log)]) == 0
+    shown = capsys.readouterr().out
+    assert "log line 4: in Worker_TP1, at vllm/v1/worker/y.py:5 in f" in shown
+    log.write_text("RuntimeError: a thing that nobody has seen")
+    assert main(["diagnose", str(log)]) == 0
+    assert '"a thing that nobody has seen"' in capsys.readouterr().out
+
+
+def test_an_exception_of_vllms_own_code_is_one_also_where_the_log_is_cut() -> None:
+    frame = '  File "/x/site-packages/vllm/{}", line 5, in f'
+    cut = [
+        "Traceback (most recent call last):",
+        frame.format("v1/core/sched/scheduler.py"),
+        "IndexError: out of bounds",
+    ]
+    assert ids(diagnose(cut)) == ["D138"]
+    assert diagnose(cut).explanations[0].seen == "IndexError: out of bounds"
+    # A request that fails kills nobody.
+    assert ids(diagnose([cut[0], frame.format("entrypoints/openai/serving.py"), cut[2]])) == []
+    # What is known says more.
+    assert ids(diagnose([*cut, "CUDA out of memory"])) == ["D69"]

@@ -200,7 +200,13 @@ DRAWN = [
     ("transformers/tokenization_utils_base.py", "tokenizer for", "D124"),
     ("transformers/", "config file at", "D75"),
     ("huggingface_hub/file_download.py", "should be of size", "D125"),
-    ("huggingface_hub/utils/_http.py", "Client Error", "D76"),
+    ("huggingface_hub/utils/_http.py", "Entry Not Found", "D76"),
+    ("huggingface_hub/utils/_http.py", "gated repo", "D77"),
+    ("tokenizers/registry.py", "No tokenizer registered", "D99"),
+    ("v1/executor/ray_utils.py", "Cannot provide a placement group", "D140"),
+    ("quantization/utils/fp8_utils.py", "weight quantization block_", "D144"),
+    ("config/model.py", "Unknown quantization method", "D152"),
+    ("v1/kv_offload/base.py", "hash_block_size", "D156"),
 ]
 
 

@@ -147,10 +147,15 @@ def _data(diagnosis: Diagnosis) -> dict[str, object]:
 
 
 def _tell(diagnosis: Diagnosis, name: str) -> None:
+    from dsv4_launch.run.diagnose import failure_text
+
     if diagnosis.ending:
         show.say(show.clean(f"{name}: {diagnosis.ending}."))
     if diagnosis.blamed:
         show.say(show.clean(f"It says: {diagnosis.blamed}"))
+    if diagnosis.failure is not None:
+        where = failure_text(diagnosis.failure)
+        show.say(show.clean(f"    log line {diagnosis.failure.line}{f': {where}' if where else ''}"))
     for xid in diagnosis.kernel or ():
         times = f", {xid.count} times" if xid.count > 1 else ""
         means = f": {xid.means}" if xid.means else f": {xid.text[:_SHOWN_CHARACTERS]}" if xid.text else ""
@@ -159,6 +164,9 @@ def _tell(diagnosis: Diagnosis, name: str) -> None:
         show.say(show.clean(f"Kernel: {kind} {xid.number} of {xid.pci}{times}{means}{fix}"))
     if not diagnosis.explanations:
         show.say("No known failure is in it.")
+        if diagnosis.failure is not None:
+            words = diagnosis.failure.search
+            show.say(show.clean(f'To search for, in https://github.com/vllm-project/vllm/issues: "{words}"'))
         return
     for found in diagnosis.explanations[:_SHOWN_EXPLANATIONS]:
         _explain(found)
