@@ -98,3 +98,12 @@ def test_the_page_prints(written: Path, tmp_path: Path) -> None:
     browse(f"--print-to-pdf={pdf}", f"--user-data-dir={tmp_path / 'profile'}", f"file://{written / 'report.html'}")
     assert pdf.read_bytes().startswith(b"%PDF")
     assert pdf.stat().st_size > 30_000
+
+
+def test_a_folder_of_runs_is_its_runs(tmp_path: Path) -> None:
+    for folder in ("t01", "t02"):
+        keep(tmp_path / folder, run("flash"))
+    (tmp_path / "tune.json").write_text("{}")
+    assert main(["bench", "report", str(tmp_path), "--format", "csv"]) == 0
+    lines = (tmp_path / "report/points.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[0] for line in lines} == {"flash (t01)", "flash (t02)"}

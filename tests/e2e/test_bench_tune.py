@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,6 +83,11 @@ def test_the_best_configuration_is_found_and_written(config: Path, tmp_path: Pat
     assert best["engine"]["max_num_seqs"] == 8
     assert data["winner"]["key"] == "t05"
     assert servers(tmp_path) == []
+    # Both that were measured lie over one another, each under its own name.
+    assert data["report"]["why"] == ""
+    assert data["report"]["files"][0] == "out/report/report.html"
+    table = (tmp_path / "out/report/points.csv").read_text()
+    assert {line.split(",")[0].rpartition("(")[2] for line in table.splitlines()[1:]} >= {"t01)", "t05)"}
     done = subprocess.run([DSV4, "validate", "out/best.yaml"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -97,7 +103,8 @@ def test_an_interrupted_tuning_stops_its_server_and_goes_on(config: Path, tmp_pa
     assert servers(tmp_path) == []
     doc = parse_tune((tmp_path / "out/tune.json").read_bytes(), "x")
     assert [c.state for c in doc.candidates] == ["planned", "planned"]
-    process = start(tmp_path, "--resume", "out")
+    assert re.search(r"`dsv4 bench tune --resume out --tokenizer none --client-python \S+` goes on", err)
+    process = start(tmp_path, "--resume", "out", "--no-report")
     out, err = process.communicate(timeout=280)
     assert process.returncode == 0, err
     doc = parse_tune((tmp_path / "out/tune.json").read_bytes(), "x")

@@ -22,6 +22,21 @@ MAIN_STARTS: Final = "Starting main benchmark run"
 WARMING: Final = "Warming up with"
 _BAR: Final = re.compile(r"\|\s*(\d+)/(\d+) \[")
 _ERROR: Final = re.compile(r"^Error \d+: (.*)$")
+# What a client without its tokenizer or its vLLM says last (transformers/utils/hub.py, tokenization_utils_base.py;
+# huggingface_hub/utils/_validators.py; Python).
+_ADVICE: Final = (
+    (
+        re.compile(
+            r"connect to 'https?://\S+' to load|is not a (?:local|valid) (?:folder|model)|Can't load tokenizer"
+            r"|HFValidationError|Repo id must|LocalEntryNotFoundError|OfflineModeIsEnabled"
+        ),
+        "It found no tokenizer, and fetches none: --tokenizer names the model's folder, as the client sees it.",
+    ),
+    (
+        re.compile(r"No module named '?vllm\b"),
+        "It has no vLLM: --client-python names a Python that has it, --client-image an image.",
+    ),
+)
 # The client needs no Hub, no proxy and no GPU; the name is vLLM's for the key of the endpoint.
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -118,6 +133,11 @@ def last_words(lines: tuple[str, ...] | list[str]) -> str:
     useful = [line.strip() for line in lines if line.strip() and not _BAR.search(line)]
     errors = [line for line in useful if re.match(r"docker: |[\w.]*(Error|Exception|Exit)\b", line)]
     return (errors or useful or ["it said nothing"])[-1][:400]
+
+
+def advice(last: str) -> str:
+    """What to do about a client that gave up with these last words ("": they say it themselves)."""
+    return next((fix for pattern, fix in _ADVICE if pattern.search(last)), "")
 
 
 def short_outputs(workload: Workload, data: Mapping[str, Any]) -> int:

@@ -127,7 +127,7 @@ def _gate(gate: Gate, old: Level | None, new: Level) -> Crossed | None:
     before, after = old.figure(key) if old else None, new.figure(key)
     if after is None:
         if new.status == "failed" and old is not None and old.status != "failed":
-            return Crossed(gate.text, key, c, before, None, f"The point failed: {new.why}")
+            return Crossed(gate.text, key, c, before, None, f"The point at concurrency {c} failed: {new.why}")
         return None
     measured = gate.measured(before, after)
     if measured is None or not gate.crossed(measured):

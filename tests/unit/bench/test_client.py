@@ -3,9 +3,12 @@
 import json
 import re
 
+import pytest
+
 from dsv4_launch.bench.client import (
     ENVIRONMENT,
     Place,
+    advice,
     bar,
     bench_words,
     in_detail,
@@ -118,3 +121,26 @@ def test_prompts_of_another_length_than_asked_for_are_told() -> None:
     assert other_input(asked, {"completed": 0, "total_input_tokens": 0}) is None
     own = asked.model_copy(update={"dataset_format": "custom"})
     assert other_input(own, {"completed": 10, "total_input_tokens": 5450}) is None
+
+
+@pytest.mark.parametrize(
+    ("last", "fix"),
+    [
+        (
+            "OSError: We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find",
+            "--tokenizer",
+        ),
+        (
+            "OSError: none is not a local folder and is not a valid model identifier listed on 'https://h'",
+            "--tokenizer",
+        ),
+        ("huggingface_hub.errors.HFValidationError: Repo id must be in the form 'repo_name'", "--tokenizer"),
+        ("ModuleNotFoundError: No module named 'vllm'", "--client-python"),
+        ("ModuleNotFoundError: No module named 'vllm.entrypoints'", "--client-python"),
+        ("ModuleNotFoundError: No module named 'vllmx'", ""),
+        ("ValueError: bad tokenizer", ""),
+    ],
+)
+def test_a_client_without_tokenizer_or_vllm_is_told_what_to_name(last: str, fix: str) -> None:
+    assert fix in advice(last)
+    assert bool(advice(last)) == bool(fix)

@@ -115,7 +115,9 @@ def test_a_gate_says_whether_the_repeats_make_it_sure() -> None:
 
 def test_a_failed_point_crosses_every_gate_that_looks_at_it() -> None:
     found = compare(series(), series(failed=(8,)), [parse_gate("ttft_p50>+50%")])
-    assert [(one.concurrency, one.why) for one in found.crossed] == [(8, "The point failed: The server died.")]
+    assert [(one.concurrency, one.why) for one in found.crossed] == [
+        (8, "The point at concurrency 8 failed: The server died.")
+    ]
 
 
 def test_a_gate_that_could_hold_nothing_is_not_passed() -> None:

@@ -10,6 +10,7 @@ from dsv4_launch.bench.results import Fingerprint, GpuPrint, Method, Planned, Ru
 from dsv4_launch.bench.series import Sample, Series, sample
 from dsv4_launch.values import counted
 
+_ENDED = {"stopped": "was ended by a stop rule", "interrupted": "was interrupted", "failed": "failed"}
 Measured = tuple[Planned, Side | None, Point | None]
 
 
@@ -26,7 +27,7 @@ def run_series(run: Run, measured: Iterable[Measured], label: str = "", problems
     if open_points:
         notes.append(f"Not measured yet: {len(open_points)} of {counted(len(run.points), 'planned point')}.")
     if run.state not in ("complete", "running"):
-        notes.append(f"The run is {run.state}{': ' + run.why if run.why else ''}.")
+        notes.append(f"The run {_ENDED[run.state]}{': ' + run.why if run.why else ''}.")
     return Series(
         label or run.name or run.id, "run", tuple(samples), gpus(run), facts(run), run=run, notes=tuple(notes)
     )

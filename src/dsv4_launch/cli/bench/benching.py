@@ -168,14 +168,23 @@ def going_on(asked: Asked, run: Run) -> Asked:
 
 def again(folder: Path, asked: Asked) -> str:
     """The command that goes on with this run: what the run itself does not keep has to be said once more."""
-    said = (
-        ("--url", asked.url), ("--model", asked.model), ("--key-env", asked.key_env), ("--target", asked.target),
-        ("--tokenizer", asked.tokenizer), ("--client-python", asked.client_python),
-        ("--client-image", asked.client_image),
-    )  # fmt: skip
     name = [asked.name] if asked.name is not None else []
-    more = [word for option, value in said if value is not None for word in (option, value)]
-    return shlex.join(["dsv4", "bench", "run", *name, "--resume", str(folder), *more])
+    where = _said(("--url", asked.url), ("--model", asked.model), ("--target", asked.target))
+    return shlex.join(["dsv4", "bench", "run", *name, "--resume", str(folder), *where, *client_words(asked)])
+
+
+def client_words(asked: Asked) -> list[str]:
+    """The options that say where the load comes from, and with which key."""
+    return _said(
+        ("--key-env", asked.key_env),
+        ("--tokenizer", asked.tokenizer),
+        ("--client-python", asked.client_python),
+        ("--client-image", asked.client_image),
+    )
+
+
+def _said(*options: tuple[str, str | None]) -> list[str]:
+    return [word for option, value in options if value is not None for word in (option, value)]
 
 
 def redraw(folder: Path) -> str:

@@ -61,8 +61,7 @@ def _report(folder: Path, formats: Sequence[str]) -> Drawn:
         said: dict[str, Any] = json.loads(done.stdout)
         if done.returncode == 0:
             return Drawn(tuple(said["data"]["files"]))
-        problem = said["errors"][0]
-        return Drawn(why=f"{problem['message']} {problem.get('fix') or ''}".strip())
+        return Drawn(why=str(said["errors"][0]["message"]))
     except (ValueError, KeyError, IndexError, TypeError):
         return Drawn(why=_ended(done.returncode))
 

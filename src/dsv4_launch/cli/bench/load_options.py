@@ -45,6 +45,7 @@ ClientImage = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--client-image", metavar="IMAGE", help="Load from this image's vLLM instead.", show_default=False),
 ]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Draw no report at the end.")]
 
 
 def tell_unused(context: typer.Context, names: Collection[str]) -> None:

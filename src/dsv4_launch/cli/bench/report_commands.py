@@ -28,7 +28,9 @@ def register(bench_app: typer.Typer) -> None:
 def report(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN…", help="Run directories, or results of guidellm, aiperf or inference-perf."),
+        typer.Argument(
+            metavar="RUN…", help="Run directories, folders of them, or results of guidellm, aiperf or inference-perf."
+        ),
     ],
     out: Out = None,
     formats: Formats = "html,md,csv",

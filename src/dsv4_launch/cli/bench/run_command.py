@@ -145,7 +145,7 @@ def run(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only say how long it will take, from two short probes.")
     ] = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Draw no report at the end.")] = False,
+    no_report: load_options.NoReport = False,
     target: options.TargetOption = None,
     output: options.OutputOption = options.Output.human,
 ) -> int:

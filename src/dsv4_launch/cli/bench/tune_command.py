@@ -68,6 +68,7 @@ def tune(
     tokenizer: load_options.Tokenizer = None,
     client_python: load_options.ClientPython = None,
     client_image: load_options.ClientImage = None,
+    no_report: load_options.NoReport = False,
     output: options.OutputOption = options.Output.human,
 ) -> int:
     """Try server configurations: launch each, measure it, stop it, and write the best one as a config.
@@ -75,7 +76,8 @@ def tune(
     A configuration that is not valid or certainly does not fit into the GPUs' memory is skipped, and why is said; one
     whose server dies is marked. DIR/tNN is a run as of `dsv4 bench run` for each; DIR/tune.json has the pareto set
     (tokens/s and GPU against each user's speed) and the winner: the most tokens/s and GPU within the SLO, whose config
-    is DIR/best.yaml. A setting without a table is an engine argument. The deployment itself must not run meanwhile.
+    is DIR/best.yaml; DIR/report has the runs drawn over one another. A setting without a table is an engine argument.
+    The deployment itself must not run meanwhile.
 
     Exit 0: measured. 3: not one is a valid config. 4: none is possible. 5: the host is not fit, or the name is taken.
     7: no server came up. 130: interrupted; what was started has been stopped, and --resume goes on.
@@ -99,6 +101,7 @@ def tune(
         tokenizer=tokenizer,
         client_python=client_python,
         client_image=client_image,
+        report=not no_report,
         target=target.value if target else None,
     )
     wanted = tuning.Wanted(config, tuple(vary or ()), tuple(overrides or ()), directory, resume, ready_timeout)

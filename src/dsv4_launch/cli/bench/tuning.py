@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dsv4_launch.bench import tune as pure
 from dsv4_launch.bench.workload import plan_points
 from dsv4_launch.cli import options, show
-from dsv4_launch.cli.bench import benching, reaching
+from dsv4_launch.cli.bench import benching, ending, reaching
 from dsv4_launch.cli.bench.asked import Asked, plan_sweep
 from dsv4_launch.cli.bench.live import PlainLive
 from dsv4_launch.cli.configs import load_config
@@ -65,10 +65,17 @@ def tune(wanted: Wanted, asked: Asked, output: options.Output) -> int:
         _save(folder, doc)
         if doc.winner is not None:
             _write_best(folder, doc)
-    if output is options.Output.json:
-        show.envelope("bench", _exit_code(doc), {"dir": str(folder), **doc.model_dump(mode="json")})
-    else:
+    if output is not options.Output.json:
         _tell(folder, doc)
+    drawn = None
+    if asked.report and any(candidate.state == "measured" for candidate in doc.candidates):
+        show.note("Drawing the report")
+        drawn = ending.draw(folder, benching.redraw(folder))
+    if output is options.Output.json:
+        data = {"dir": str(folder), **doc.model_dump(mode="json"), "report": drawn}
+        show.envelope("bench", _exit_code(doc), data)
+    elif not _exit_code(doc):
+        benching.tell_report(folder, drawn)
     if _exit_code(doc) and output is not options.Output.json:
         raise _nothing(doc)
     return _exit_code(doc)
@@ -197,7 +204,7 @@ def _measure(folder: Path, doc: Tune, candidate: Candidate, plan: Plan, asked: A
     points = plan_points(doc.workload, doc.method, doc.concurrency)
     server = reaching.find(plan.name, None, None, None, plan.target)
     client = reaching.client_of(server, asked.client_python, asked.client_image)
-    again = shlex.join(["dsv4", "bench", "tune", "--resume", str(folder)])
+    again = shlex.join(["dsv4", "bench", "tune", "--resume", str(folder), *benching.client_words(asked)])
     benching.measure(own, mine, server, client, (doc.workload, doc.method, points), PlainLive(), again)
 
 

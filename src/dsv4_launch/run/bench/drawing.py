@@ -23,9 +23,9 @@ def need() -> Any:
         import vl_convert
     except ImportError:
         raise ToolError(
-            "Charts need the package vl-convert-python, which is not installed.",
+            "Charts need the package vl-convert-python, which is not installed (pip install 'dsv4-launch[bench]').",
             where="dsv4 bench report",
-            fix="pip install 'dsv4-launch[bench]', or ask for the formats md and csv only.",
+            fix="Install it, or ask for the formats md and csv only.",
             code="bench-extra",
         ) from None
     return vl_convert

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,11 +21,12 @@ _MAX_FILES = 1000
 def load_all(paths: Iterable[str]) -> tuple[Series, ...]:
     """The series of every path, in order, with labels of their own. Raises InputError with all that cannot be read.
 
-    Runs of one deployment have one name: their folders tell them apart.
+    A folder of runs, such as that of a tuning, is its runs. Runs of one deployment have one name: their folders tell
+    them apart.
     """
     found: list[tuple[Series, str]] = []
     problems: list[Problem] = []
-    for path in map(Path, paths):
+    for path in (run for given in map(Path, paths) for run in _runs_in(given) or (given,)):
         try:
             found += [(one, path.resolve().name) for one in load(path)]
         except InputError as error:
@@ -36,6 +38,15 @@ def load_all(paths: Iterable[str]) -> tuple[Series, ...]:
         replace(one, label=f"{one.label} ({folder})") if often[one.label] > 1 and one.label != folder else one
         for one, folder in found
     )
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The run directories of a folder that is none itself."""
+    if not folder.is_dir() or (folder / store.RUN).exists():
+        return []
+    with contextlib.suppress(OSError):  # whoever reads the folder next says so
+        return sorted(path for path in folder.iterdir() if (path / store.RUN).is_file())[:_MAX_FILES]
+    return []
 
 
 def load(path: Path) -> tuple[Series, ...]:

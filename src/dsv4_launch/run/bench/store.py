@@ -7,6 +7,7 @@ either whole or not at all, and `missing` tells which are left.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -138,10 +139,11 @@ def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise HostError(
             f"The results cannot be written: {error.strerror or error}.",
             where=str(error.filename or folder),
-            fix="Name a directory that you may write with --dir.",
+            fix="Make room there; --resume goes on." if full else "Name a directory that you may write with --dir.",
             code="bench-write",
         ) from None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from dsv4_launch.bench.client import advice
 from dsv4_launch.bench.point import Point
 from dsv4_launch.bench.results import Fingerprint, Planned, Run, Side
 from dsv4_launch.bench.stop import Stop, seconds_left, stop
@@ -129,7 +130,7 @@ def _sweep(folder: Path, bench: Bench, live: Live, again: str) -> Swept:
             raise ToolError(
                 f"The client gave up: {taken.crashed}",
                 where=bench.client.what,
-                fix=_next(folder, again, len(points)),
+                fix=f"{advice(taken.crashed)} {_next(folder, again, len(points))}".strip(),
                 code="bench-client",
             )
         if taken.point is not None:
