@@ -45,6 +45,12 @@ def serve_checks(version: str) -> tuple[ServeCheck, ...]:
 
 
 @lru_cache
+def model_checks() -> frozenset[str]:
+    """The codes of those that hold of DeepSeek-V4 alone."""
+    return frozenset(row["code"] for row in table("serve_checks")["check"] if row.get("of_the_model"))
+
+
+@lru_cache
 def built_if() -> Mapping[str, str]:
     """Config classes that vLLM builds only when an option is on: class to the option's destination."""
     return dict(table("serve_checks")["built_if"])

@@ -96,6 +96,8 @@ def judge(launch: Launch, text: str, vllm: str | None = None, gpu: str | None = 
     if "container" in imported.data and keeps_caches(launch):
         settled["container.caches"] = Setting(True, "", "")
     facts = facts_of(imported)
+    if launch.own_program:
+        return Verdict(launch, imported, _sorted([*text_findings(launch, imported)]))
     found = [*text_findings(launch, imported), *refused_findings(imported), *environment_findings(launch, imported)]
     values = _values(settled, facts)
     found += _rules({**values, **run_values(launch, imported)}, facts, launch, imported)
@@ -171,7 +173,7 @@ def _holding(
     values: Mapping[str, Any], facts: Mapping[str, str], launch: Launch, imported: Imported
 ) -> Iterator[Finding]:
     # Of a command with unknown words nothing is said that one of them could change.
-    unsure = imported.engine.open_ended
+    unsure = imported.engine.open_ended or any(not option.name for option in launch.options)
     for problem in broken(values, facts, lambda path: ".".join(map(str, path))):
         if not unsure or problem.where in imported.at:
             place = place_of(problem.where, launch, imported)

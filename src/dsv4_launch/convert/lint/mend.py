@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from difflib import SequenceMatcher
 
 from dsv4_launch.catalog.flags import flag_table
 from dsv4_launch.convert.imports.importer import Imported, import_launch
@@ -20,6 +21,7 @@ _NO_VARIABLE = frozenset({"unknown-variable", "compile-cache-off"})
 _NO_CONTAINER_OPTION = {"privileged": "privileged", "publish-ignored": "publish"}
 _PUBLIC = "D58"
 _LOOPBACK = "127.0.0.1"
+_ALIKE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,10 @@ def _meant(refusal: Refusal, release: str) -> str | None:
     """The option that was meant: the hint of the refusal says it where it was looked for."""
     if refusal.code != "unknown-option" or not refusal.fix:
         return None
-    return nearest(refusal.option, flag_table(release).by_flag)
+    meant = nearest(refusal.option, flag_table(release).by_flag)
+    # A hint may be wrong, a change may not: another option takes other values.
+    alike = SequenceMatcher(None, refusal.option, meant or "").ratio()
+    return meant if alike >= _ALIKE else None
 
 
 def _on_loopback(words: list[Word | None], imported: Imported) -> list[Word | None]:

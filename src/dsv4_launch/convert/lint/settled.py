@@ -94,13 +94,17 @@ def run_values(launch: Launch, imported: Imported) -> dict[str, Any]:
     targets = [split_volume(option.value or "")[1] for option in (*launch.all("volume"), *launch.all("mount"))]
     model = engine.parsed.model or ""
     hub = not model.startswith(("/", ".")) and "$" not in model
-    if launch.kind in ("docker", "compose") and known and hub and not any(_holds_weights(t) for t in targets):
+    folder = engine.parsed.given.get("download_dir")
+    into = folder.values[0] if folder is not None and folder.values else ""
+    kept = any(target and into.startswith(target.rstrip("/")) for target in targets)
+    if launch.kind in ("docker", "compose") and known and hub and not kept and not any(map(_holds_weights, targets)):
         values["run.weights"] = "none"
     return values
 
 
 def _holds_weights(target: str) -> bool:
-    return "huggingface" in target or "hf" in target.lower() or target.rstrip("/") in ("/root", "/root/.cache", "/data")
+    plain = target.rstrip("/")
+    return "huggingface" in target or "hf" in target.lower() or plain.endswith("/.cache") or plain in ("/root", "/data")
 
 
 def keeps_caches(launch: Launch) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dsv4_launch.catalog.flags import flag_table, versions
-from dsv4_launch.catalog.serve_checks import registered
+from dsv4_launch.catalog.serve_checks import model_checks, registered
 from dsv4_launch.catalog.version import release_tuple
 from dsv4_launch.convert.imports.importer import Imported
 from dsv4_launch.convert.lint.finding import Finding, found_fault, place_of
 from dsv4_launch.convert.read.launch import Launch
 from dsv4_launch.convert.read.secrets import secret_words
-from dsv4_launch.convert.read.words import Fault, Span
+from dsv4_launch.convert.read.words import ELIDED, Fault, Span
 from dsv4_launch.plan.variables import readers
 from dsv4_launch.values import nearest
 
@@ -42,10 +42,12 @@ def text_findings(launch: Launch, imported: Imported) -> Iterator[Finding]:
             Fault("repeated", *place_of(f"engine.{name.lstrip('-').replace('-', '_')}", launch, imported), name)
         )
     yield from (found_fault(fault) for fault in _not_judged(launch, imported))
-    yield from (found_fault(fault) for fault in _release(launch, imported))
-    yield from (found_fault(fault) for fault in _ports(launch, imported))
+    if not launch.own_program:
+        yield from (found_fault(fault) for fault in (*_release(launch, imported), *_ports(launch, imported)))
     given = imported.engine.parsed.given
-    if launch.contained and not launch.engine and not any(o.opaque for o in launch.options) and launch.loose:
+    if launch.own_program:
+        yield found_fault(Fault("own-program", *launch.loose[0].span, launch.loose[0].text))
+    elif launch.contained and not launch.engine and launch.loose and all(o.name for o in launch.options):
         yield found_fault(Fault("no-arguments", *launch.loose[0].span))
     elif imported.variant is None and imported.engine.parsed.model:
         model = imported.engine.parsed.model
@@ -59,7 +61,9 @@ def _not_judged(launch: Launch, imported: Imported) -> Iterator[Fault]:
     options = [word for option in launch.options if option.opaque and not option.name for word in option.words]
     unread = [word for word in imported.engine.unread() if word.start < word.end]  # a table's other keys have no place
     words = sorted([*options, *unread], key=lambda word: word.start)
-    if words:
+    if left_out := [word for word in words if word.text in ELIDED]:
+        yield Fault("left-out", *left_out[0].span, left_out[0].text)
+    if words := [word for word in words if word.text not in ELIDED]:
         names = dict.fromkeys(word.text for word in words)
         yield Fault("not-judged", *words[0].span, ", ".join([*names][:6]) + (" and others" if len(names) > 6 else ""))
 
@@ -124,7 +128,10 @@ def _tildes(launch: Launch) -> Iterator[Fault]:
 def refused_findings(imported: Imported) -> Iterator[Finding]:
     """What the release would refuse, and parsers that it does not have."""
     words = imported.engine.words
+    other_model = imported.variant is None
     for refusal in imported.engine.refusals:
+        if other_model and refusal.code in model_checks():
+            continue
         span = _first_place([words[n].span for n in refusal.at])
         code = refusal.code
         if code == "unknown-option" and not imported.engine.release.custom:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from dsv4_launch.catalog.read import table
 from dsv4_launch.convert.read.launch import Option
-from dsv4_launch.convert.read.words import Fault, Word
+from dsv4_launch.convert.read.words import ELIDED, Fault, Word
 from dsv4_launch.dataclass import dataclass
 from dsv4_launch.values import nearest
 
@@ -35,8 +35,8 @@ def docker_run(words: Sequence[Word]) -> DockerRun:
     at = 0
     while at < len(words):
         word = words[at]
-        if word.opaque and _many(word.text):
-            # A variable that may hold several words stands for options that are not known.
+        if word.text in ELIDED or (word.opaque and _many(word.text)):
+            # What may hold several words stands for options that are not known.
             options.append(Option("", word.text, (word,), opaque=True))
             at += 1
         elif not word.text.startswith("-") or len(word.text) == 1:

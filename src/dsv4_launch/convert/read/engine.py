@@ -13,7 +13,7 @@ from dsv4_launch.catalog.flags import flag_table, nearest_version, versions
 from dsv4_launch.catalog.read import table
 from dsv4_launch.convert.read.entry import is_official
 from dsv4_launch.convert.read.launch import Launch
-from dsv4_launch.convert.read.words import Fault, Word
+from dsv4_launch.convert.read.words import ELIDED, Fault, Word
 from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.argv.checks import check
 from dsv4_launch.plan.argv.parser import Parsed, Refusal, parse
@@ -47,8 +47,8 @@ class Release:
 class Engine:
     """``words`` are the parsed ones, JSON mended; ``open_ended``: there may be more, which only a shell knows.
 
-    ``spread``: words such as ``"${ARGS[@]}"`` that stand for none, one or several, each with the number of parsed words
-    in front of it.
+    ``spread``: words such as ``"${ARGS[@]}"`` and ``...`` that stand for none, one or several, each with the number of
+    parsed words in front of it.
     """
 
     release: Release
@@ -129,7 +129,7 @@ def _release(version: str, told: Told, *, custom: bool) -> Release:
 
 
 def _is_spread(word: Word) -> bool:
-    return word.opaque and bool(_MANY.search(word.text))
+    return word.text in ELIDED or (word.opaque and bool(_MANY.search(word.text)))
 
 
 def _parse(words: Sequence[Word], release: str) -> Parsed:

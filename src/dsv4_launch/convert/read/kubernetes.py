@@ -8,7 +8,8 @@ from typing import Any
 
 from dsv4_launch.convert.read.entry import engine_words
 from dsv4_launch.convert.read.launch import Launch, Option, Variable
-from dsv4_launch.convert.read.words import Word, span_of
+from dsv4_launch.convert.read.shell_text import read_command
+from dsv4_launch.convert.read.words import Fault, Word, moved, span_of
 from dsv4_launch.convert.read.yaml_nodes import Scalar, get, is_true, items, scalar, text_of
 
 _PLACEHOLDER = re.compile(r"\$\(\w+\)|\{\{")
@@ -19,6 +20,12 @@ def container_launch(container: Any, pod: dict[str, Any], name: str, text: str) 
     image = scalar(container, "image")
     command = _words(container, "command")
     arguments = _words(container, "args")
+    faults: tuple[Fault, ...] = ()
+    if len(command) == 1 and any(map(str.isspace, command[0].text.strip())):
+        # A whole command in one word: it is read as it was meant, and said to be wrong.
+        faults = (Fault("one-word-command", *command[0].span),)
+        offset = command[0].exact if command[0].exact >= 0 else None
+        command = tuple(moved(read_command(command[0].text, 0).words, offset, command[0].span))
     read = engine_words(command or None, arguments, image.word if image else None, text)
     if image is None or not read.engine:
         return None
@@ -30,7 +37,7 @@ def container_launch(container: Any, pod: dict[str, Any], name: str, text: str) 
         image=image.word,
         options=tuple(_options(container, pod, name or text_of(container, "name"), image)),
         variables=(*_variables(container), *read.variables),
-        faults=read.faults,
+        faults=(*faults, *read.faults),
         loose=read.loose,
         name=name,
     )

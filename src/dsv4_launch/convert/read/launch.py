@@ -60,6 +60,11 @@ class Launch:
         return self.kind in ("docker", "compose", "kubernetes", "dockerfile")
 
     @property
+    def own_program(self) -> bool:
+        """True when the entry point was replaced by something that is not vLLM: nothing is known of its words."""
+        return self.contained and not self.engine and bool(self.loose) and self.option("entrypoint") is not None
+
+    @property
     def on_host_network(self) -> bool:
         """True when the server listens on the machine's own addresses, and no port is published."""
         network = self.option("network")

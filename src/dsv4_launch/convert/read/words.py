@@ -9,6 +9,8 @@ from dataclasses import replace
 from dsv4_launch.dataclass import dataclass
 
 Span = tuple[int, int]
+# How people leave words out of a command that they show.
+ELIDED = frozenset({"...", "…", "[...]", "<...>"})
 
 
 @dataclass(frozen=True, slots=True)
