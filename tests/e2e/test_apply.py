@@ -77,7 +77,7 @@ def entries(node: Node, name: str) -> list[dict[str, object]]:
     return list(data["entries"])  # type: ignore[index]
 
 
-def test_a_change_is_compared_made_written_down_and_undone(node: Node) -> None:
+def test_a_change_is_compared_made_written_down_and_undone(node: Node, tmp_path: Path) -> None:
     config = served(node)
     name, old_url = name_of(config), url_of(config)
     assert node.dsv4("diff", config).returncode == 0
@@ -96,6 +96,9 @@ def test_a_change_is_compared_made_written_down_and_undone(node: Node) -> None:
         asked = node.dsv4(*words)
         assert (asked.returncode, "--yes" in asked.stderr + asked.stdout) == (2, True)
     assert "endpoint port" in node.dsv4("apply", newer, "--dry-run").stdout
+    units = tmp_path / ".config/systemd/user"
+    units.mkdir(parents=True)
+    (units / f"dsv4-{name}.service").write_text(node.dsv4("unit", config).stdout)
     assert identity(node, name) == before
 
     done = node.dsv4("apply", newer, *SHORT)
@@ -104,6 +107,7 @@ def test_a_change_is_compared_made_written_down_and_undone(node: Node) -> None:
     assert downtime
     assert 0 < float(downtime.group(1)) < 600
     assert "Two completions answered" in done.stdout
+    assert f"launches {config}, which says something else" in done.stderr
     assert reply(f"http://127.0.0.1:{port}") == "second"
     with pytest.raises(OSError):
         reply(old_url)
@@ -111,6 +115,7 @@ def test_a_change_is_compared_made_written_down_and_undone(node: Node) -> None:
 
     same = envelope(node.dsv4("apply", newer, *SHORT, "--output", "json"))
     assert same["data"]["state"] == "unchanged"  # type: ignore[index]
+    assert "at the next boot" in same["data"]["warning"]  # type: ignore[index]
     log = node.dsv4("logs", name, "--last", "--grep", "Application startup")
     assert "Application startup complete" in log.stdout, log.stderr
 

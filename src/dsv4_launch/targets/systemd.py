@@ -6,6 +6,9 @@ that watch; systemd starts only the watch again. https://www.freedesktop.org/sof
 
 from __future__ import annotations
 
+import shlex
+from itertools import pairwise
+
 from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.types import Plan
 
@@ -98,6 +101,33 @@ def unit(plan: Plan, host: Host) -> str:
         lines += ["# vLLM opens many files, and pins memory.", "LimitNOFILE=65535", "LimitMEMLOCK=infinity"]
     lines += ["", "[Install]", "WantedBy=multi-user.target", ""]
     return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Launches:
+    """What a unit launches: the config that it names, the target ("": the config's own), values set over it."""
+
+    config: str
+    target: str
+    overrides: tuple[str, ...]
+
+
+def launches(text: str) -> Launches | None:
+    """What a unit of `unit` launches, drop-ins behind it; None for one whose command begins in another way."""
+    start = ""
+    for line in text.replace("\\\n", " ").split("\n"):
+        key, _, value = line.partition("=")
+        if key.strip() == "ExecStart":
+            start = value  # an empty one takes back those before it
+    try:
+        words = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(start)]
+    except ValueError:
+        return None
+    if words[1:2] != ["serve"] or words[2:3] == [] or words[2].startswith("-"):
+        return None
+    options = list(pairwise(words[3:]))
+    target = next((value for name, value in options if name == "--target"), "")
+    return Launches(words[2], target, tuple(value for name, value in options if name == "--set"))
 
 
 def warning(plan: Plan) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.plans import PLANS
-from dsv4_launch.targets.systemd import Host, unit, unit_name, warning
+from dsv4_launch.targets.systemd import Host, Launches, launches, unit, unit_name, warning
 
 HOST = Host("/usr/local/bin/dsv4", "/etc/dsv4/x.yaml", "root", "/etc/dsv4/x.env")
 DOCKER = next(plan for plan in PLANS.values() if plan.target == "docker" and plan.gpus.count)
@@ -86,3 +86,28 @@ def test_any_path_stays_one_word_and_expands_to_nothing(path: str) -> None:
     assert start.replace("$$", "").count("$") == 0
     words = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(start)]
     assert words[2] == f"/{path}"
+    assert launches(unit(DOCKER, replace(HOST, config=f"/{path}", skips=(f"NET004={path}",)))) == Launches(
+        f"/{path}", "docker", ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "config"),
+    [
+        ("", "/etc/dsv4/x.yaml"),
+        ("[Service]\nExecStart=\nExecStart=/opt/dsv4 serve flash-h200 --attach\n", "flash-h200"),
+        ("[Service]\nExecStart=\nExecStart=/opt/dsv4 serve \\\n  /y.yaml\n", "/y.yaml"),
+        ("[Service]\nExecStart=\nExecStart=/usr/bin/docker start x\n", None),
+        ("[Service]\nExecStart=\nExecStart=/opt/dsv4 serve --attach\n", None),
+        ("[Service]\nExecStart=\nExecStart=/opt/dsv4 serve 'x\n", None),
+        ("[Service]\nExecStart=\n", None),
+    ],
+)
+def test_the_last_command_of_a_unit_and_its_drop_ins_counts(more: str, config: str | None) -> None:
+    found = launches(unit(DOCKER, HOST) + "\n" + more)
+    assert (found.config if found else None) == config
+
+
+def test_values_that_a_unit_sets_are_known() -> None:
+    text = "[Service]\nExecStart=/opt/dsv4 serve x.yaml --set gpus=auto --target native --set server.port=1 --attach\n"
+    assert launches(text) == Launches("x.yaml", "native", ("gpus=auto", "server.port=1"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dsv4_launch.cli import drivers, options, show
 from dsv4_launch.cli.apply import changes
+from dsv4_launch.cli.apply.at_boot import other_at_boot
 from dsv4_launch.cli.apply.histories import history_of
 from dsv4_launch.cli.apply.smoke import skips, smoke
 from dsv4_launch.errors import Dsv4Error, GateError, HostError, Interrupted, UsageError
@@ -79,8 +80,12 @@ def change_to(plan: Plan, wanted: Chosen, output: options.Output, command: str, 
 
     act = _serve if is_over(service) else _replace
     done = act(plan, service, wanted, output, ready_to_launch)
+    warned = show.clean(other_at_boot(plan))
+    if warned:
+        show.note(f"warning: {warned}")
     if output is options.Output.json:
-        show.envelope(command, 0, {**_data(done[0]), "differences": done[1] and done[1].differences})
+        data = {**_data(done[0]), "differences": done[1] and done[1].differences, "warning": warned}
+        show.envelope(command, 0, data)
     return 0
 
 

@@ -59,7 +59,7 @@ def apply(
     the first of the new. Old images are kept. When nothing runs it serves; when nothing differs it does nothing.
 
     Ctrl-C before the stop changes nothing; after it, the old plan is launched again; a second one leaves nothing
-    running. Each is said.
+    running. Each is said; so is an installed unit (`dsv4 unit`) that would launch another config at the next boot.
 
     Exit 0: done, or nothing to do. 2: nobody to ask, and no --yes. 5: a host check. 6: docker or the image. 7: the new
     server died or is late. 8: it answers wrongly. 9: the weights. 10: you said no. 130: interrupted.
