@@ -162,6 +162,13 @@ def test_an_option_without_its_value_leads_to_the_help_of_its_own_command(run: R
     assert "hint: `dsv4 bench tune --help` shows how." in err
 
 
+def test_bench_alone_measures_what_is_none_of_its_commands(run: Run) -> None:
+    for words in (("--url", "127.0.0.1:9"), ("--url", "127.0.0.1:9", "--output", "json"), ("x", "y"), ("--no-such",)):
+        assert run("bench", *words) == run("bench", "run", *words), words
+    assert "Did you mean 'report'?" in run("bench", "reprot", "x")[2]
+    assert run("bench", "-h") == run("bench", "--help")
+
+
 def test_the_version(run: Run) -> None:
     code, out, err = run("--version")
     assert (code, err) == (0, "")

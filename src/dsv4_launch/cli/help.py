@@ -9,6 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from dsv4_launch.values import nearest
+
 # Short enough for a line of 80 columns; `--help` of a command says it in full.
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Know before the launch": {
@@ -57,6 +59,10 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+# The command of a group that is meant by what is none of its commands, nor nearly one.
+IMPLIED = {"bench": "run"}
+
+
 @contextmanager
 def _of(ctx: typer.Context) -> Iterator[None]:
     """A wrong command line knows the command that it is of: typer's parser does not tell it of an option's value."""
@@ -96,6 +102,10 @@ class Group(TyperGroup):
     """The program with its commands under headings; or a group of commands, each with its first sentence in full."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        implied = IMPLIED.get(self.name or "")
+        own = (*self.commands, *ctx.help_option_names)
+        if implied and args and args[0] not in own and not nearest(args[0], self.commands):
+            args = [implied, *args]
         with _of(ctx):
             return super().parse_args(ctx, args)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dsv4_launch.bench.draw.layers import Drawing
+from dsv4_launch.bench.draw.layers import Drawing, are_many
 
 DATA = "levels"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -35,6 +35,13 @@ class Chart:
 def _latency(name: str, key: str, title: str, y_title: str, caption: str) -> Chart:
     fields = tuple(f"{name}_{part}" for part in ("mid", "p95", "p99", "mean"))
     return Chart(key, title, caption, "latency", fields, f"{y_title} (ms)", log_from=30)
+
+
+def caption(chart: Chart, rows: Sequence[Row]) -> str:
+    """What a chart shows; of many series no bands are drawn."""
+    if chart.kind != "latency" or not are_many(rows):
+        return chart.caption
+    return f"{chart.caption.partition('; bands to')[0]}; p95 and p99 of so many series are in the table alone."
 
 
 CHARTS: tuple[Chart, ...] = (

@@ -51,6 +51,11 @@ _TOLD = {
 Layer = dict[str, Any]
 
 
+def are_many(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether these are so many series that their bands would hide one another."""
+    return len({row["run"] for row in rows}) >= MANY
+
+
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """What the layers of one chart are made of."""
@@ -189,7 +194,7 @@ class Drawing:
         return self._many() and field.rpartition("_")[2] in ("p95", "p99")
 
     def _many(self) -> bool:
-        return len({row["run"] for row in self.rows}) >= MANY
+        return are_many(self.rows)
 
     def _has(self, field: str) -> bool:
         return any(row.get(field) is not None for row in self.rows)

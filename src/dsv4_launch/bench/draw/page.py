@@ -15,7 +15,8 @@ from importlib.resources import files
 from typing import Any
 
 from dsv4_launch.bench.draw import look, tables
-from dsv4_launch.bench.draw.charts import CHARTS, Chart, Row, applies, spec, starts_log
+from dsv4_launch.bench.draw.charts import CHARTS, Chart, Row, applies, caption, spec, starts_log
+from dsv4_launch.bench.draw.layers import are_many
 from dsv4_launch.bench.series import Series
 from dsv4_launch.values import counted
 
@@ -55,7 +56,7 @@ def html(
         '<a class="skip" href="#charts">Skip to the charts</a>',
         f"<header><h1>{escape(title)}</h1>{_lead(series, bool(shown))}</header>\n<main>",
         *(f'<p class="note">{escape(note)}</p>' for note in notes),
-        _bar(labels, series, bool(shown)),
+        _bar(labels, series, bool(shown), banded=not are_many(rows)),
         _charts(shown, rows),
         below,
         _careful(rows),
@@ -89,7 +90,7 @@ def _config() -> dict[str, Any]:
 def _described(chart: Chart, rows: Sequence[Row], labels: Sequence[str], *, log: bool) -> dict[str, Any]:
     return {
         **spec(chart, rows, labels, log=log),
-        "description": f"{chart.title}. {chart.caption} The table below has its numbers.",
+        "description": f"{chart.title}. {caption(chart, rows)} The table below has its numbers.",
     }
 
 
@@ -103,7 +104,7 @@ def _lead(series: Sequence[Series], drawn: bool) -> str:
     return f'<p class="quiet">{escape(text)}{more}</p>'
 
 
-def _bar(labels: Sequence[str], series: Sequence[Series], drawn: bool) -> str:
+def _bar(labels: Sequence[str], series: Sequence[Series], drawn: bool, *, banded: bool) -> str:
     boxes = "".join(
         f'<label><input type="checkbox" data-run="{number}" checked>{_swatch(number)}<span>{escape(label)}'
         f"{_tag(series[number])}</span></label>"
@@ -114,9 +115,10 @@ def _bar(labels: Sequence[str], series: Sequence[Series], drawn: bool) -> str:
         if len(labels) > 2
         else ""
     )
+    bands = '<label><input type="checkbox" id="bands" checked><span>p95/p99 bands</span></label> ' if banded else ""
     controls = (
-        '<span class="controls needs-script" hidden><label><input type="checkbox" id="bands" checked>'
-        f'<span>p95/p99 bands</span></label> {many} <button type="button" id="theme">Light or dark</button></span>'
+        f'<span class="controls needs-script" hidden>{bands}{many} '
+        '<button type="button" id="theme">Light or dark</button></span>'
     )
     note = "<noscript><p>The charts need JavaScript; the tables below hold the same numbers.</p></noscript>"
     if not drawn:
@@ -154,7 +156,7 @@ def _figure(chart: Chart, rows: Sequence[Row]) -> str:
         )
     return (
         f'<figure id="figure-{chart.key}"><figcaption><div class="head"><h3>{escape(chart.title)}</h3>{box}</div>'
-        f'<p>{escape(chart.caption)}</p></figcaption><div class="chart" id="chart-{chart.key}" tabindex="0" '
+        f'<p>{escape(caption(chart, rows))}</p></figcaption><div class="chart" id="chart-{chart.key}" tabindex="0" '
         f'role="group" aria-label="Chart: {escape(chart.title)}"></div>'
         f"<details><summary>Table: {escape(chart.title)}</summary>{_table(chart, rows)}</details></figure>"
     )

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dsv4_launch.bench.draw.charts import CHARTS, Chart, Row, applies
+from dsv4_launch.bench.draw.charts import CHARTS, Chart, Row, applies, caption
 from dsv4_launch.bench.metrics import METRICS, figures
 from dsv4_launch.bench.series import Series
 
@@ -103,7 +103,7 @@ def markdown(
 
 def _section(chart: Chart, rows: Sequence[Row], picture: str | None) -> list[str]:
     found = columns(chart, rows)
-    lines = [f"## {chart.title}", "", chart.caption, ""]
+    lines = [f"## {chart.title}", "", caption(chart, rows), ""]
     if picture:
         lines += [f"![{chart.title}]({picture})", ""]
     lines += [

@@ -7,7 +7,8 @@ import typer
 from dsv4_launch.cli.bench import report_commands, run_command, tune_command
 
 bench_app = typer.Typer(
-    help="Measure a server under load, draw the results, compare them.\n\nExample: dsv4 bench run flash-b200",
+    help="Measure a server under load, draw the results, compare them.\n\n"
+    "`dsv4 bench NAME` and `dsv4 bench --url URL` are `dsv4 bench run …`.\n\nExample: dsv4 bench run flash-b200",
     rich_markup_mode=None,
     no_args_is_help=True,
 )

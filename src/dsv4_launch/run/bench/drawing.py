@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dsv4_launch.bench.draw import look
-from dsv4_launch.bench.draw.charts import DATA, Chart, Row, spec
+from dsv4_launch.bench.draw.charts import DATA, Chart, Row, caption, spec
 from dsv4_launch.errors import ToolError
 
 VEGA_LITE = "6.4"
@@ -38,7 +38,7 @@ def picture(chart: Chart, rows: Sequence[Row], labels: Sequence[str]) -> Mapping
         **spec(chart, rows, labels),
         **_SIZE,
         "datasets": {DATA: list(rows)},
-        "title": {"text": chart.title, "subtitle": chart.caption},
+        "title": {"text": chart.title, "subtitle": caption(chart, rows)},
         "padding": 12,
     }
     config = look.config("light") | {"font": "DejaVu Sans, Arial, sans-serif"}

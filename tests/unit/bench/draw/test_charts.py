@@ -15,7 +15,7 @@ import pytest
 from tests.unit.bench.runs import LEVELS, raw, series
 
 from dsv4_launch.bench.draw import look
-from dsv4_launch.bench.draw.charts import BY_KEY, CHARTS, FIRST_FOUR, applies, spec, starts_log
+from dsv4_launch.bench.draw.charts import BY_KEY, CHARTS, FIRST_FOUR, applies, caption, spec, starts_log
 from dsv4_launch.bench.draw.rows import rows
 from dsv4_launch.bench.series import Series, with_own_labels
 from dsv4_launch.errors import InputError
@@ -240,3 +240,12 @@ def test_an_axis_of_zeros_begins_at_zero() -> None:
     ]
     assert scales
     assert all(scale["zero"] and scale["domainMax"] == 1 for scale in scales)
+
+
+def test_a_caption_promises_no_bands_where_none_are_drawn() -> None:
+    for count, banded in ((3, True), (4, False)):
+        drawn = rows([series(f"run {number}") for number in range(count)])
+        for chart in CHARTS:
+            layers = spec(chart, drawn, [f"run {number}" for number in range(count)])["layer"]
+            has = any(layer["name"].startswith("band") for layer in layers)
+            assert has == ("bands to" in caption(chart, drawn)) == (banded and chart.kind == "latency")
