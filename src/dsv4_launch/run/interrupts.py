@@ -9,9 +9,12 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType
 
+# What ends a process twice within this time ends it once.
+TOLD_TWICE_S = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Those of stdout and stderr that were terminals when this process began to listen.
 _terminals: list[int] = []
@@ -22,14 +25,28 @@ def terminate_as_interrupt() -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     _terminals[:] = [number for number in (1, 2) if os.isatty(number)]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    once = _Once()
+    signal.signal(signal.SIGTERM, once.end)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _hung_up)
+        signal.signal(signal.SIGHUP, once.end)
 
 
-def _hung_up(number: int, frame: FrameType | None) -> None:
-    _leave_what_is_gone()
-    signal.default_int_handler(number, frame)
+class _Once:
+    """One end, told twice: of a closed terminal by the kernel and by its shell, of a session by SIGTERM and SIGHUP.
+
+    The second word must not interrupt what the first one began to undo, before that is deaf to it.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._heard_s = float("-inf")
+
+    def end(self, number: int, frame: FrameType | None) -> None:
+        """The handler: raises KeyboardInterrupt."""
+        _leave_what_is_gone()
+        before_s, self._heard_s = self._heard_s, self._now()
+        if self._heard_s - before_s > TOLD_TWICE_S:
+            signal.default_int_handler(number, frame)
 
 
 def _leave_what_is_gone() -> None:

@@ -61,15 +61,18 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
     times.reach("launch", "creating the service")
     with world.changing(plan.name):
         launch(plan, rendered, replace(world, places={**world.places, **gpu_places(wanted, facts)}), progress)
-        up = (
-            Ready(0.0, plan.served_model_names)
-            if options.detach
-            else await_ready(plan, world, options, progress, times)
-        )
-        _tested(plan, digest, world, options, progress)
-        record(plan, digest, world, progress, "detached" if options.detach else "healthy", by=options.by)
-    if world.starts and up.stages:
-        world.starts.record(digest, up.stages)
+        try:
+            up = (
+                Ready(0.0, plan.served_model_names)
+                if options.detach
+                else await_ready(plan, world, options, progress, times)
+            )
+            _tested(plan, digest, world, options, progress)
+            record(plan, digest, world, progress, "detached" if options.detach else "healthy", by=options.by)
+            if world.starts and up.stages:
+                world.starts.record(digest, up.stages)
+        except KeyboardInterrupt:  # nobody was told yet that it is ready
+            raise _undone(plan, world.driver, progress) from None
     return Outcome(
         state="detached" if options.detach else "ready",
         name=plan.name,
@@ -122,16 +125,20 @@ def launch(plan: Plan, rendered: Rendered, world: World, progress: Progress) -> 
     command = rendered.command.fill(world.places)
     what = f"container of {plan.container.image}" if plan.target == "docker" else "native process"
     progress.say(f"Launching {plan.name} ({what})")
+    created = False
     try:
         with hold() as held:
             old = world.driver.find(plan.name) if world.history is not None else None
             if old is not None and over(old) and not old.foreign:
                 save_log(world.driver, plan.name, world.environ, progress)
             world.driver.create(plan.name, command, world.environ, plan)
+            created = True
+        if held.came:
+            raise KeyboardInterrupt
     except KeyboardInterrupt:
+        if created:
+            raise _undone(plan, world.driver, progress) from None
         raise Interrupted(f"Interrupted while {plan.name} was launched; nothing of it is left.") from None
-    if held.came:
-        raise _undone(plan, world.driver, progress)
 
 
 def await_ready(
@@ -143,7 +150,6 @@ def await_ready(
     try:
         up = wait_until_ready(world.driver, plan, timeout_s=timeout_s, api_key=key, progress=progress, times=times)
     except KeyboardInterrupt:
-        progress.close()
         raise _undone(plan, world.driver, progress) from None
     except (ServerError, SmokeError) as error:
         with deaf():
@@ -188,8 +194,9 @@ def _explained(plan: Plan, world: World) -> tuple[Problem, ...]:
 
 
 def _undone(plan: Plan, driver: Driver, progress: Progress) -> Interrupted:
-    progress.say(f"Stopping {plan.name}")
     with deaf():
+        progress.close()
+        progress.say(f"Stopping {plan.name}")
         _discard(plan, driver)
     return Interrupted(f"Interrupted before {plan.name} was ready; it has been stopped and removed.")
 

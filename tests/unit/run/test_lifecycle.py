@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import claim, lifecycle
 from dsv4_launch.run.endpoint import Answer
 from dsv4_launch.run.history.entries import Entry
+from dsv4_launch.run.interrupts import Held
 from dsv4_launch.run.lifecycle import dry_run, serve
 from dsv4_launch.run.service import digest_of
 from dsv4_launch.run.start.earlier import Starts
@@ -206,6 +208,39 @@ def test_ctrl_c_while_it_starts_takes_it_away(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(Interrupted):
         launch(driver)
     assert driver.calls == ["create", "stop", "remove"]
+
+
+class Interrupting(Kept):
+    """A history to which Ctrl-C comes while it is written."""
+
+    def add(self, _name: str, entry: Entry) -> Entry:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_ctrl_c_while_a_start_is_written_down_takes_it_away(detach: bool) -> None:
+    driver = FakeDriver([None])
+    here = replace(world(driver, HOST, HF_TOKEN="t"), history=Interrupting())  # type: ignore[arg-type]
+    with pytest.raises(Interrupted, match="stopped and removed"):
+        serve(B200, RENDERED, here, Options(detach=detach), Told())
+    assert driver.calls == ["create", "stop", "remove"]
+
+
+@pytest.mark.parametrize("created", [True, False])
+def test_ctrl_c_heard_as_soon_as_a_launch_is_over_undoes_what_it_made(
+    monkeypatch: pytest.MonkeyPatch, created: bool
+) -> None:
+    @contextlib.contextmanager
+    def hold() -> Iterator[Held]:
+        yield Held()
+        raise KeyboardInterrupt  # the handlers are back before anybody has looked at `came`
+
+    monkeypatch.setattr(lifecycle, "hold", hold)
+    driver = FakeDriver([None])
+    driver.refuses = None if created else KeyboardInterrupt()  # type: ignore[assignment]
+    with pytest.raises(Interrupted, match="stopped and removed" if created else "nothing of it is left"):
+        launch(driver)
+    assert driver.calls == (["create", "stop", "remove"] if created else ["create"])
 
 
 def test_ctrl_c_before_the_launch_says_that_nothing_was_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,46 +60,54 @@ def launch(plan: Plan, chosen: Options, output: options.Output, *, attach: bool)
 
     terminate_as_interrupt()
     here = world(plan.target, recorded=True)
-    outcome = serve(plan, render(plan), here, chosen, progress())
-    native = plan.target == "native" and outcome.state == "ready"
-    attached = not chosen.detach and (attach or native)
-    if output is options.Output.json:
-        show.envelope("serve", 0, {**to_data(outcome), "openai_base_url": f"{outcome.base_url}/v1"})
-    else:
-        _tell(plan, outcome, attached)
-    if attached:
-        return _follow(plan, here, output, stops=native)
+    outcome, attached, stops = None, False, False
+    try:
+        outcome = serve(plan, render(plan), here, chosen, progress())
+        stops = plan.target == "native" and outcome.state == "ready"
+        attached = not chosen.detach and (attach or stops)
+        if output is options.Output.json:
+            show.envelope("serve", 0, {**to_data(outcome), "openai_base_url": f"{outcome.base_url}/v1"})
+        else:
+            _tell(plan, outcome, attached)
+        return _follow(plan, here, output, stops=stops) if attached else 0
+    except KeyboardInterrupt:
+        if outcome is None or not attached:
+            raise
+        return _left(plan, here, outcome.digest, stops=stops)
+
+
+def _left(plan: Plan, here: World, digest: str, *, stops: bool) -> int:
+    """What Ctrl-C leaves of what was launched: it stops a native server, not a container."""
+    from dsv4_launch.run.interrupts import deaf
+
+    with deaf():
+        from dsv4_launch.run import claim
+        from dsv4_launch.run.history.record import save_log
+
+        now = here.driver.find(plan.name) if stops else None
+        if stops and now is None:
+            return 0
+        # What `apply` has put in its place meanwhile is not ours to end.
+        if now is None or now.digest != digest:
+            show.note(f"{plan.name} goes on; `dsv4 stop {plan.name}` ends it.")
+            return 0
+        show.note(f"Stopping {plan.name}")
+        keep = lambda: save_log(here.driver, plan.name, here.environ, progress())  # noqa: E731
+        claim.stop(here.driver, plan.name, before_removal=keep)
     return 0
 
 
 def _follow(plan: Plan, here: World, output: options.Output, *, stops: bool) -> int:
-    """Watch it and print its log until it is stopped, or Ctrl-C: that stops a native server, not a container."""
+    """Watch it and print its log until it is stopped. Raises KeyboardInterrupt."""
     from dsv4_launch.cli.service import watching
-    from dsv4_launch.run import claim
-    from dsv4_launch.run.history.record import save_log
-    from dsv4_launch.run.interrupts import deaf
     from dsv4_launch.run.start.failure import ending
     from dsv4_launch.run.status.status import loaded
 
     write = show.note if output is options.Output.json else show.say
     show.note(f"Watching {plan.name} and following its log; Ctrl-C {'stops it' if stops else 'leaves it running'}.")
     found = here.driver.find(plan.name)
-    try:
-        if found is not None:
-            watching.follow_and_watch(here.driver, found, loaded(plan.config).config, write)
-    except KeyboardInterrupt:
-        # What `apply` has put in its place meanwhile is not ours to end.
-        now = here.driver.find(plan.name) if stops else found
-        if now is None:
-            return 0
-        if not stops or found is None or now.digest != found.digest:
-            show.note(f"{plan.name} goes on; `dsv4 stop {plan.name}` ends it.")
-            return 0
-        show.note(f"Stopping {plan.name}")
-        with deaf():
-            keep = lambda: save_log(here.driver, plan.name, here.environ, progress())  # noqa: E731
-            claim.stop(here.driver, plan.name, before_removal=keep)
-        return 0
+    if found is not None:
+        watching.follow_and_watch(here.driver, found, loaded(plan.config).config, write)
     ended = drivers.find(plan.name)
     found = ended.seen if ended is not None else None
     if found is None or found.stopped:

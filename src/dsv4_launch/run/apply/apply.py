@@ -17,7 +17,7 @@ from dsv4_launch.run.apply.going_back import Work
 from dsv4_launch.run.endpoint import ask
 from dsv4_launch.run.fetch import fetch
 from dsv4_launch.run.history.record import record, record_running, save_log
-from dsv4_launch.run.interrupts import hold
+from dsv4_launch.run.interrupts import deaf, hold
 from dsv4_launch.run.lifecycle import await_ready, judge, launch
 from dsv4_launch.run.progress import Progress
 from dsv4_launch.run.service import Seen, digest_of
@@ -86,27 +86,32 @@ def _make(work: Work, world: World, times: StageTimes) -> Applied:
     change, options, progress, last_good_s = work.change, work.options, work.progress, work.last_good_s
     plan, old, name = change.plan, change.old, change.old.name
     digest, up = digest_of(plan, render(plan)), None
-    if _stop(change, world, progress):
-        raise work.back(Interrupted(f"Interrupted while {name} was stopped."))
-    times.reach("launch", "creating the service")
+    moment = f"while {name} was stopped"
+    interrupted = _stop(change, world, progress)
     try:
+        if interrupted:
+            raise KeyboardInterrupt
+        times.reach("launch", "creating the service")
+        moment = f"while the new {name} started"
         launch(plan, render(plan), replace(world, places={**world.places, **work.judged.places}), progress)
         up = await_ready(plan, world, replace(options, on_failure="keep"), progress, times)
         first_good_s = time.monotonic()
         seen = change.smoke(plan)
+        with deaf():
+            record(plan, digest, world, progress, "healthy", by=options.by)
+            if world.starts and up.stages:
+                world.starts.record(digest, up.stages)
     except (Interrupted, KeyboardInterrupt):
-        raise work.back(Interrupted(f"Interrupted while the new {name} started.")) from None
+        raise work.back(Interrupted(f"Interrupted {moment}.")) from None
     except SmokeError as error:
-        if up is not None:  # else it is written down already
-            record(plan, digest, world, progress, "failed", by=options.by, why=str(error))
+        with deaf():
+            if up is not None:  # else it is written down already
+                record(plan, digest, world, progress, "failed", by=options.by, why=str(error))
         raise work.back(error) from None
     except Dsv4Error as error:
         if any(problem.code in _THEIRS for problem in error.problems):
             raise  # somebody else launched under this name meanwhile: theirs is left alone
         raise work.back(error) from None
-    record(plan, digest, world, progress, "healthy", by=options.by)
-    if world.starts and up.stages:
-        world.starts.record(digest, up.stages)
     return Applied(
         state="applied",
         name=plan.name,
@@ -125,12 +130,16 @@ def _stop(change: Change, world: World, progress: Progress) -> bool:
     """Stop and remove the old service; True when Ctrl-C came meanwhile, which cannot unmake a stop."""
     old = change.old
     patience_s = claim.patience_s(old)
-    progress.say(f"Stopping {old.name}: its requests have {patience_s:g} s to finish, new ones are refused")
+    done = False
     try:
         with hold() as held:
+            progress.say(f"Stopping {old.name}: its requests have {patience_s:g} s to finish, new ones are refused")
             keep = lambda: save_log(change.driver, old.name, world.environ, progress) if change.save_log else ""  # noqa: E731
             claim.stop(change.driver, old.name, patience_s, keep)
+            done = True
     except KeyboardInterrupt:
+        if done:
+            return True
         raise Interrupted(
             f"Interrupted twice while {old.name} was stopped: it was asked to end and serves no new requests. "
             f"`dsv4 status {old.name}` says whether it has ended; `dsv4 rollback {old.name}` launches it again."

@@ -35,27 +35,28 @@ class Work:
     def back(self, error: Dsv4Error) -> Dsv4Error:
         """Remove the new service and launch the fallback; the error to raise, which says what became of it."""
         plan, name = self.change.plan, self.change.old.name
-        world = self.worlds(plan.target)
         with deaf():
+            world = self.worlds(plan.target)
             _discard(plan, world, self.progress, keep_log=self.change.save_log)
+            home = self.worlds(self.change.fallback.plan.target) if self.change.fallback else world
         if self.change.fallback is None:
             return _with(
                 error, "not-rolled-back", f"Nothing runs as {name} now: there is nothing healthy to go back to."
             )
         fallback = self.change.fallback
-        self.progress.say(f"Rolling {name} back to the plan {fallback.digest}")
-        home = self.worlds(fallback.plan.target)
         try:
+            self.progress.say(f"Rolling {name} back to the plan {fallback.digest}")
             if fallback.image and home.engine is not None:
                 put_back(home.engine(), fallback.plan.container.image, fallback.image, self.progress)
             there = replace(home, places={**home.places, **_gpus(fallback, self.judged.facts)})
             launch(fallback.plan, render(fallback.plan), there, self.progress)
             await_ready(fallback.plan, home, replace(self.options, by=self._by(), on_failure="keep"), self.progress)
+            with deaf():
+                record(fallback.plan, fallback.digest, home, self.progress, "healthy", by=self._by())
         except KeyboardInterrupt:
             return self._lost(error, "the rollback was interrupted")
         except Dsv4Error as second:
             return self._lost(error, f"the rollback failed: {second.problems[0].message}")
-        record(fallback.plan, fallback.digest, home, self.progress, "healthy", by=self._by())
         down = (
             "" if self.last_good_s is None else f" It did not answer for {time.monotonic() - self.last_good_s:.1f} s."
         )

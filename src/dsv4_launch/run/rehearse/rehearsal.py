@@ -106,8 +106,8 @@ def prepare(plan: Plan, places: Places, progress: Progress) -> None:
 
 
 def _stop(plan: Plan, world: World, progress: Progress) -> None:
-    progress.say(f"Stopping {plan.name}")
     with deaf():
+        progress.say(f"Stopping {plan.name}")
         try:
             claim.stop(world.driver, plan.name)
         except Dsv4Error as error:

@@ -218,6 +218,19 @@ def test_ctrl_c_while_the_old_one_is_stopped_brings_it_back(scene: Scene, monkey
     assert scene.engine.calls == ["stop", "remove", "create 8000"]
 
 
+def test_ctrl_c_heard_as_soon_as_the_old_one_is_stopped_brings_it_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def hold() -> Iterator[Held]:
+        yield Held()
+        raise KeyboardInterrupt  # the handlers are back before anybody has looked at `came`
+
+    monkeypatch.setattr(applying, "hold", hold)
+    assert scene.fails(Interrupted) == ["interrupted", "rolled-back"]
+    assert scene.engine.runs == OLD
+
+
 @pytest.mark.parametrize("late", [True, False])
 def test_ctrl_c_while_the_new_one_starts_or_is_tested_brings_the_old_one_back(scene: Scene, late: bool) -> None:
     if late:
