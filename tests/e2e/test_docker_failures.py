@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import time
@@ -128,6 +130,35 @@ def test_an_interrupt_in_the_middle_of_the_creation_leaves_nothing(node: Node) -
         serving.communicate(timeout=150)
         assert serving.returncode == 130
         assert node.state(name) == "", f"left behind, interrupted after {delay_s} s"
+
+
+def test_a_launch_whose_dsv4_was_killed_is_seen_and_stopped_before_its_container_is_there(node: Node) -> None:
+    config = node.config(standin={"READY_AFTER_S": "60"})
+    name, begun, go = name_of(config), node.folder / "begun", node.folder / "go"
+    os.mkfifo(go)
+    tools = node.folder / "tools"
+    tools.mkdir()
+    # A `docker run` that begins when it is told to: what it makes comes after everything that is asked here.
+    waits = f'if [ "$1" = run ]; then touch {begun}; read -r _ < {go}; fi'
+    (tools / "docker").write_text(f'#!/bin/sh\n{waits}\nexec {shutil.which("docker")} "$@"\n')
+    (tools / "docker").chmod(0o755)
+    serving = node.start("serve", config, env={"PATH": f"{tools}:{node.env['PATH']}"})
+    until(begun.exists, "the creation begins")
+    serving.kill()
+    serving.communicate()
+    assert node.state(name) == ""
+    assert f"{name}: starting" in node.dsv4("status", name).stdout
+    assert f"{name}: starting" in node.dsv4("status").stdout
+    second = node.dsv4("serve", config)
+    assert (second.returncode, "it starts" in second.stderr) == (5, True), second.stderr
+    stopping = node.start("stop", name, "--timeout", "1")
+    assert stopping.stderr
+    with go.open("w") as words:
+        words.write("now\n")
+    _, said = stopping.communicate(timeout=150)
+    assert stopping.returncode == 0, said
+    assert node.state(name) == ""
+    assert f"{name}: absent" in node.dsv4("status", name).stdout
 
 
 def test_a_server_deaf_to_sigterm_is_killed_by_stop(node: Node) -> None:

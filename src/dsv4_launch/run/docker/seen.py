@@ -35,7 +35,7 @@ def seen(data: Mapping[str, Any]) -> Seen:
         target="docker",
         life=life,
         digest=labels.get(LABEL_DIGEST, ""),
-        config=_config(labels.get(LABEL_CONFIG, "")),
+        config=config_of(labels.get(LABEL_CONFIG, "")),
         user=labels.get(LABEL_USER, ""),
         base_url=_base_url(data),
         created=data.get("Created", ""),
@@ -68,7 +68,8 @@ def _restart(data: Mapping[str, Any]) -> str:
     return f"{policy.get('Name') or 'no'}{f':{most}' if most else ''}"
 
 
-def _config(text: str) -> Mapping[str, Any]:
+def config_of(text: str) -> Mapping[str, Any]:
+    """The config that a label holds; {} for what is none."""
     try:
         found = json.loads(text) if text else {}
     except ValueError:

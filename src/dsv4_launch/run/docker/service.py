@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +16,7 @@ from dsv4_launch.run import shared_memory as memory
 from dsv4_launch.run.docker import log as docker_log
 from dsv4_launch.run.docker.errors import refused
 from dsv4_launch.run.docker.seen import seen
+from dsv4_launch.run.docker.under_way import under_way
 from dsv4_launch.run.processes import Process
 from dsv4_launch.run.service import Seen, must_be_ours
 from dsv4_launch.targets.docker import LABEL_NAME
@@ -23,6 +25,7 @@ from dsv4_launch.values import Command
 # The engine answers at once, except where it has to set up GPUs, networks and mounts.
 CREATE_S: Final = 180.0
 REMOVED_S: Final = 60.0
+LOOK_S: Final = 0.1
 # What the engine takes for a container's name or id; any other text would become part of a path of its API.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
@@ -35,16 +38,24 @@ class DockerDriver:
         self._opened: Any = None
 
     def find(self, name: str) -> Seen | None:
-        """The container of this name, ours or not. Raises HostError when the engine cannot be asked."""
-        data = self._inspect(name)
-        return None if data is None else seen(data)
+        """The container of this name, ours or not; or what a launch under way is about to make.
+
+        Raises HostError when the engine cannot be asked.
+        """
+        data, launched = self._inspect(name), None
+        if data is None:
+            launched = under_way().get(name)
+            data = self._inspect(name)  # a launch that is over by now has made it
+        return launched if data is None else seen(data)
 
     def all(self) -> list[Seen]:
-        """Every container that carries our label, running or not."""
+        """Every container that carries our label, running or not, and those that are about to be made."""
+        launched = under_way()  # first: what is over by then is among the containers
         with _asking():
             rows = self._client.api.containers(all=True, filters={"label": [LABEL_NAME]})
-        found = [self._inspect(row["Id"]) for row in rows]
-        return sorted((seen(data) for data in found if data is not None), key=lambda one: one.name)
+        made = [seen(data) for row in rows if (data := self._inspect(row["Id"])) is not None]
+        found = {**launched, **{one.name: one for one in made}}
+        return sorted(found.values(), key=lambda one: one.name)
 
     def create(self, name: str, command: Command, environ: Mapping[str, str], plan: Plan | None = None) -> None:
         """Run the filled command as it is; its secrets reach it by the environment of the process.
@@ -133,11 +144,22 @@ class DockerDriver:
     def stop(self, name: str, timeout_s: float) -> None:
         """SIGTERM, then SIGKILL after ``timeout_s``; the engine kills every process of the container.
 
+        What a launch under way is about to make is waited for: it ends, too, though its `dsv4` was killed.
         With the host's IPC namespace vLLM's message queues outlive the container in /dev/shm: they are removed after it
         (as far as /proc lets us see who maps them: as root).
         """
         import docker
 
+        deadline = time.monotonic() + CREATE_S
+        while self._inspect(name) is None and name in under_way():
+            if time.monotonic() > deadline:
+                raise HostError(
+                    f"A container named {name} is being launched, which does not get on.",
+                    where=f"docker {name}",
+                    fix="See that `docker info` answers and the engine's log (`journalctl -u docker`).",
+                    code="name-taken",
+                )
+            time.sleep(LOOK_S)
         with _asking(), contextlib.suppress(docker.errors.NotFound):
             segments = memory.mapped(self._processes(name))
             data = self._inspect(name) if segments else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -26,6 +27,8 @@ from dsv4_launch.run.service import Seen
 from dsv4_launch.values import Command
 
 _FORCED_S = 10.0
+# Beyond its patience, what a supervisor may take to clear up after its server.
+_CLEARING_S = 15.0
 # How long a launch under way may take until there is something to stop.
 _LAUNCH_S = 40.0
 
@@ -105,7 +108,9 @@ class NativeDriver:
 
         Raises HostError (``not-yours``, ``name-taken`` for a launch that does not get on), ToolError.
         """
-        folder = self._folder(name)
+        folder = service_folder.existing(name, self._environ)
+        if folder is None:
+            return  # another stop was faster
         _end(folder, timeout_s)
         # A launch that had begun before goes on, even when its `dsv4` was killed: what it starts ends, too.
         deadline = time.monotonic() + _LAUNCH_S
@@ -199,13 +204,14 @@ def _force(folder: Path, supervisor: processes.Process | None, server: processes
 
 def _close(folder: Path) -> None:
     """Record the stop where no supervisor was left to do so."""
-    try:
-        record = service_folder.read(folder)
-        if record and record.life != "exited":
-            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            service_folder.write(folder, replace(record, life="exited", stopped=True, finished=now))
-    except DamagedError:
-        service_folder.set_aside(folder)
+    with contextlib.suppress(FileNotFoundError):  # another stop has removed it
+        try:
+            record = service_folder.read(folder)
+            if record and record.life != "exited":
+                now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                service_folder.write(folder, replace(record, life="exited", stopped=True, finished=now))
+        except DamagedError:
+            service_folder.set_aside(folder)
 
 
 def _hold(folder: Path, *, to_launch: bool = False) -> int:
@@ -213,7 +219,7 @@ def _hold(folder: Path, *, to_launch: bool = False) -> int:
 
     Raises HostError when it runs, or is being launched by another process.
     """
-    deadline = time.monotonic() + LINGER_S + 3
+    deadline = time.monotonic() + LINGER_S + _CLEARING_S
     while True:
         lock = service_folder.hold(folder, to_launch=to_launch)
         found = look(folder, ours=lock is not None)

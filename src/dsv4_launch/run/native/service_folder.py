@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -163,5 +164,19 @@ def tidy(folder: Path) -> None:
 
 
 def forget(folder: Path) -> None:
-    """Remove a service's folder with all that is in it. The caller holds its lock."""
-    shutil.rmtree(folder)
+    """Remove a service's folder with all that is in it. The caller holds its lock.
+
+    The lock goes last: until then nobody launches there, and what a launch puts there afterwards stays.
+    """
+    (folder / RECORD).unlink(missing_ok=True)  # first: of a removal that is killed nothing is left to be seen
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+    (folder / LOCK).unlink(missing_ok=True)
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+            raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from dsv4_launch.errors import HostError
 from dsv4_launch.run import state
+from dsv4_launch.run.native import service as native_service
 from dsv4_launch.run.native import service_folder
 from dsv4_launch.run.native.service_file import DamagedError, Record, parse
 from dsv4_launch.run.processes import Process
@@ -154,3 +156,50 @@ def test_nowhere_to_write_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HostError, match="cannot be written"):
         service_folder.prepare("flash", {"DSV4_STATE_DIR": str(tmp_path / "file")})
+
+
+def test_a_launch_right_after_a_removal_keeps_what_it_writes(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = service_folder.prepare("x", environ)
+    lock = service_folder.hold(folder)
+    assert lock is not None
+    for name in (service_folder.RECORD, service_folder.LAUNCH, service_folder.LOG):
+        (folder / name).write_text("old")
+    (folder / "extra").mkdir()
+    taken: list[int | None] = []
+    unlink = Path.unlink
+
+    def first_the_other(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        if path.name != service_folder.LOCK:
+            taken.append(service_folder.hold(folder, to_launch=True))
+            return
+        os.close(lock)  # nobody needs it any more: its name is gone
+        taken.append(service_folder.hold(folder, to_launch=True))
+        (folder / service_folder.LOG).write_text("new")
+
+    monkeypatch.setattr(Path, "unlink", first_the_other)
+    service_folder.forget(folder)
+    assert taken[-1] is not None
+    assert set(taken[:-1]) == {None}, "nobody launches while there is something to remove"
+    assert (folder / service_folder.LOG).read_text() == "new"
+    os.close(taken[-1])
+
+
+def test_what_another_stop_removes_meanwhile_is_no_bug(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native_service.NativeDriver(environ).stop("x", 1)
+    folder = service_folder.prepare("x", environ)
+    record = replace(RECORD, name="x")
+    service_folder.write(folder, record)
+    write = service_folder.write
+
+    def late(*_: object) -> None:
+        shutil.rmtree(folder)
+        write(folder, record)
+
+    monkeypatch.setattr(service_folder, "write", late)
+    native_service.NativeDriver(environ).stop("x", 1)
+    assert not folder.exists()
