@@ -92,6 +92,19 @@ def test_killed_while_ready_is_failed_and_says_why(node: Node) -> None:
     assert f"{name}: stopped" in node.dsv4("status", name).stdout
 
 
+def test_one_that_is_started_again_starts_whatever_its_log_says_of_its_life_before(node: Node) -> None:
+    config = node.config(standin={"READY_FILE": "/tmp/ready"})
+    name = name_of(config)
+    assert node.dsv4("serve", config, "--detach").returncode == 0
+    node.docker("exec", name, "touch", "/tmp/ready")
+    until(lambda: f"{name}: ready" in node.dsv4("status", name).stdout, "it is ready")
+    node.docker("exec", name, "rm", "/tmp/ready")
+    node.docker("restart", "--time", "2", name)
+    assert f"{name}: starting" in node.dsv4("status", name).stdout
+    node.docker("exec", name, "touch", "/tmp/ready")
+    until(lambda: f"{name}: ready" in node.dsv4("status", name).stdout, "it is ready again")
+
+
 def test_of_two_serves_of_one_name_exactly_one_wins_and_the_other_says_so(node: Node) -> None:
     config = node.config(standin={"READY_AFTER_S": "8"})
     name = name_of(config)

@@ -168,6 +168,22 @@ def test_server_killed_while_ready_is_failed_and_says_why(box: Box) -> None:
     box.assert_gone()
 
 
+def test_one_that_is_launched_again_starts_whatever_its_log_says_of_its_life_before(box: Box) -> None:
+    ready = box.folder / "ready"
+    ready.touch()
+    box.serve("--detach", STANDIN_READY_FILE=str(ready))
+    box.wait_for("ready")
+    ready.unlink()
+    os.kill(int(str(box.record()["server"]["pid"])), signal.SIGKILL)  # type: ignore[index]
+    box.wait_for("failed")
+    box.serve("--detach", STANDIN_READY_FILE=str(ready))
+    assert box.state_of() == "starting"
+    ready.touch()
+    box.wait_for("ready")
+    box.dsv4("stop", box.name)
+    box.assert_gone()
+
+
 def test_stop_ends_a_stubborn_tree(box: Box) -> None:
     box.serve("--detach", STANDIN_TREE="1", STANDIN_IGNORE_TERM="1")
     box.wait_for("ready")

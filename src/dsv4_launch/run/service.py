@@ -25,7 +25,8 @@ class Seen:
     """One service as its driver sees it now.
 
     ``digest`` and ``config`` say what was launched; ``exit_code`` and ``error`` are set once it has exited. ``stopped``
-    is true when the exit was asked for (``dsv4 stop``). Times are ISO 8601 UTC.
+    is true when the exit was asked for (``dsv4 stop``). Times are ISO 8601 UTC. ``ended_before``: when the life before
+    this one ended, of a container that was started again.
     ``gpus``: indices of those that its launch chose, as "4,5,6,7"; "" where the config says.
     """
 
@@ -39,6 +40,7 @@ class Seen:
     created: str
     started: str = ""
     finished: str = ""
+    ended_before: str = ""
     exit_code: int | None = None
     error: str = ""
     out_of_memory: bool = False

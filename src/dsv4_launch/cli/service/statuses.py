@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,7 +190,9 @@ def _status(service: drivers.Service, drift: str | None = None) -> Status:
         return judging.Status(seen.name, "absent", why=f"the name {belongs(seen)}", target=seen.target)
     if drift is None:
         drift = drift_of_version(seen)
-    lines = lambda: service.driver.logs(seen.name, follow=False, tail=judging.MAX_LINES)  # noqa: E731
+    # How far it is stands in the log of this life; natively in the same log a line tells where it begins.
+    since = datetime.fromisoformat(seen.ended_before) if seen.ended_before else None
+    lines = lambda: service.driver.logs(seen.name, follow=False, tail=judging.MAX_LINES, since=since)  # noqa: E731
     return judging.look(seen, lines, ask, os.environ, drift)
 
 

@@ -41,6 +41,7 @@ def seen(data: Mapping[str, Any]) -> Seen:
         created=data.get("Created", ""),
         started=_time(state.get("StartedAt")),
         finished=_time(state.get("FinishedAt")) if over else "",
+        ended_before=_time(state.get("FinishedAt")) if life == "running" else "",
         exit_code=code if over or life == "restarting" else None,
         error=state.get("Error") or "",
         out_of_memory=bool(state.get("OOMKilled")),

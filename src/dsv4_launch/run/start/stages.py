@@ -43,6 +43,9 @@ class Stage:
         return f"{self.title}{counted}"
 
 
+_ANOTHER_START = re.compile(r"--- dsv4 \S+ start of ")
+
+
 @lru_cache
 def patterns() -> tuple[Pattern, ...]:
     """Every pattern, in the order of the data file."""
@@ -65,7 +68,10 @@ def advance(stage: Stage, line: str) -> Stage:
     """The stage after a log line. A start goes forward only: what one rank says late does not take it back.
 
     But a line with ``back`` does: what was shown before it was a trial (vLLM captures graphs to see what they cost).
+    With the supervisor's own line another start begins: all lives of a native service write to one log.
     """
+    if _ANOTHER_START.match(line):
+        return Stage()
     for pattern in patterns():
         if pattern.order < stage.order and not pattern.back:
             continue

@@ -21,6 +21,7 @@ def test_ctrl_c_while_a_hanging_container_is_stopped_and_started_again() -> None
         done.append("stopped")
 
     api: Any = SimpleNamespace(stop=stop, start=lambda _name: done.append("started"))
+    api.inspect_container = lambda name: {"Name": name}
     api.top = lambda _name, ps_args: {"Processes": None}
     start_again = _starter(DockerDriver(lambda: SimpleNamespace(api=api)))
     with pytest.raises(KeyboardInterrupt):

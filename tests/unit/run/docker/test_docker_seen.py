@@ -35,6 +35,13 @@ def test_a_running_container_tells_what_was_launched() -> None:
     assert not over(found)
 
 
+def test_one_that_was_started_again_tells_when_it_had_ended() -> None:
+    data = inspected("running")
+    assert seen(data).ended_before == ""
+    data["State"]["FinishedAt"] = "2026-11-23T17:00:00.123456789Z"
+    assert seen(data).ended_before == "2026-11-23T17:00:00.123456789Z"
+
+
 def test_how_a_container_ended() -> None:
     stopped, killed, oom = (seen(inspected(name)) for name in ("stopped", "killed", "out-of-memory"))
     assert [one.stopped for one in (stopped, killed, oom)] == [True, False, False]

@@ -56,6 +56,16 @@ def test_what_is_worth_knowing_stays() -> None:
     assert read([line]).detail == "KV cache of 4,194,304 tokens"
 
 
+def test_another_start_in_the_same_log_begins_anew() -> None:
+    again = [
+        "INFO:     Application startup complete.",
+        "--- dsv4 2026-01-01T00:00:00.000Z start of x for u: vllm",
+    ]
+    assert read(again) == Stage()
+    assert read([*again, "Starting to load model x"]).key == "weights"
+    assert read([again[0], f"a prompt says {again[1]}"]).key == "up"
+
+
 def test_a_start_goes_forward_only() -> None:
     up = read(["INFO:     Application startup complete."])
     assert advance(up, "Starting to load model x...") == up
