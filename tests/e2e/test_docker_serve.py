@@ -7,7 +7,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 from dsv4_launch.run.smoke.checks import CHECKS as SMOKE
 from e2e.conftest import STANDIN, Node, envelope, name_of, until, url_of
@@ -117,8 +119,18 @@ def test_attach_follows_the_log_and_ctrl_c_leaves_the_container_alone(node: Node
     assert serving.stdout
     assert serving.stderr
     until(lambda: "following its log" in serving.stderr.readline(), "the log is followed")
-    completion(url_of(config), "tiny")
-    until(lambda: "POST /v1/chat/completions" in serving.stdout.readline(), "the request in the log")
+    over = threading.Event()
+
+    def ask_on() -> None:
+        """Its log is followed from some moment after that line on."""
+        while not over.wait(0.2):
+            completion(url_of(config), "tiny")
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask_on)
+        until(lambda: "POST /v1/chat/completions" in serving.stdout.readline(), "the request in the log")
+        over.set()
+        asking.result()
     serving.send_signal(signal.SIGINT)
     serving.communicate(timeout=150)
     assert serving.returncode == 0

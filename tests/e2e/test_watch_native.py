@@ -183,7 +183,7 @@ def test_a_hang_is_reported_to_the_webhook_and_restarted(box: Box, hook: HTTPSer
     watching = box.start("watch", box.name, BOX_HOOK=url, BOX_TOKEN="t")
     box.wait_until_watched()
     stall.touch()
-    with urllib.request.urlopen(f"http://127.0.0.1:{box.port}/health", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{box.port}/health", timeout=150) as answer:
         assert answer.status == 200  # it looks healthy
     until(lambda: Hook.got, "the webhook is told")
     stall.unlink()
