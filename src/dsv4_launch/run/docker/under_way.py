@@ -20,7 +20,7 @@ _LABEL = "--label"
 def under_way(proc: Path = processes.PROC) -> dict[str, Seen]:
     """The services that a `docker run` of this machine is about to create, by name."""
     found = {}
-    for pid in processes.table(proc):
+    for pid in (int(folder.name) for folder in proc.iterdir() if folder.name.isdigit()):
         words = processes.command_line(pid, proc)
         if "run" not in words or _LABEL not in words:
             continue

@@ -52,7 +52,16 @@ def _recorded(folder: Path) -> Seen | None:
     if record.server is None and (left := processes.tree(None, None, folder)):
         # The supervisor was killed between starting the server and writing that down.
         return seen(record, "running", left[0])
+    if _written_since(folder, record):
+        return _recorded(folder)  # its supervisor recorded the end and ended, too, after the record was read
     return seen(replace(record, error=_LOST), "exited")
+
+
+def _written_since(folder: Path, record: Record) -> bool:
+    try:
+        return service_folder.read(folder) != record
+    except DamagedError:
+        return True
 
 
 def rebuilt(folder: Path, why: str) -> Record | None:

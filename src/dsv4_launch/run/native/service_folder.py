@@ -105,9 +105,10 @@ def as_launched(folder: Path) -> Record | None:
 
 
 def set_aside(folder: Path) -> Path:
-    """Keep a damaged record under another name, for a person to look at."""
+    """Keep a damaged record under another name, for a person to look at; somebody else may have done so already."""
     aside = folder / f"{RECORD}.damaged"
-    (folder / RECORD).replace(aside)
+    with contextlib.suppress(FileNotFoundError):
+        (folder / RECORD).replace(aside)
     return aside
 
 
