@@ -99,3 +99,10 @@ class Bench:
         process = self.start(words, **env)
         out, err = process.communicate(timeout=timeout_s)
         return subprocess.CompletedProcess(list(words), process.returncode, out, err)
+
+
+def old_python(path: Path, of: Path | str = sys.executable) -> Path:
+    """A Python with the options of 3.10: it does not know -P."""
+    path.write_text(f'#!/bin/sh\nif [ "$1" = -P ]; then echo "unknown option -P" >&2; exit 2; fi\nexec {of} "$@"\n')
+    path.chmod(0o755)
+    return path

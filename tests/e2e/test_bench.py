@@ -13,7 +13,7 @@ import pytest
 
 from dsv4_launch.bench.results import dump
 from dsv4_launch.run.bench import store
-from e2e.bench_box import QUICK, Bench, Calibrated
+from e2e.bench_box import QUICK, Bench, Calibrated, old_python
 from e2e.conftest import until
 
 SMALL = ("--input-len", "16", "--output-len", "8", "--requests-per-concurrency", "4", "--warmup", "1")
@@ -146,6 +146,14 @@ def test_a_key_goes_by_its_variable_alone(bench: Bench) -> None:
     texts = [path.read_text() for path in folder.rglob("*") if path.is_file()]
     assert len(texts) >= 4
     assert not any("s3cret" in text for text in [*texts, done.stdout, done.stderr])
+
+
+def test_the_load_can_come_from_an_older_python(bench: Bench, steady: Calibrated) -> None:
+    python = old_python(bench.folder / "python3.10")
+    words = ("--tokenizer", "none", "--no-report", *SMALL, "--concurrency", "1", "--dir", str(bench.folder / "run"))
+    done = bench.run("--url", steady.url, "--client-python", str(python), *words)
+    assert done.returncode == 0, done.stderr
+    assert store.load(bench.folder / "run").run.fingerprint.client_vllm == "0.0.0+quick"
 
 
 @pytest.mark.parametrize(

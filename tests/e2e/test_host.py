@@ -14,6 +14,7 @@ from dsv4_launch.facts import HostFacts, Request
 from dsv4_launch.host import disk, native, ports
 from dsv4_launch.host.looking import CouldNotLook
 from dsv4_launch.host.probe import probe
+from e2e.bench_box import old_python
 
 
 def ignore(_path: str, _reason: str) -> None:
@@ -115,6 +116,18 @@ def test_the_version_is_that_of_the_executables_own_python(tmp_path: Path, wrapp
     script.chmod(0o755)
     found = native.read_native("vllm", ignore, {"PATH": str(venv / "bin")})
     assert (found.path, found.version) == (str(script), "9.8.7+cpu")
+
+
+def test_the_version_is_known_of_an_older_python_too(tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    info = next(venv.glob("lib/python3*/site-packages")) / "vllm-9.8.7.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 9.8.7\n")
+    script = venv / "bin" / "vllm"
+    script.write_text(f"#!{old_python(venv / 'bin' / 'python3.10', of=venv / 'bin' / 'python')}\n")
+    script.chmod(0o755)
+    assert native.read_native(str(script), ignore).version == "9.8.7"
 
 
 def test_an_executable_that_is_no_python_script_is_asked(tmp_path: Path) -> None:

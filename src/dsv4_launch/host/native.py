@@ -24,10 +24,13 @@ def read_native(executable: str, note: Note, env: Mapping[str, str] | None = Non
 
 def _version(path: Path, note: Note) -> str | None:
     python = interpreter(path)
-    # -P keeps the current folder off sys.path, so that a folder named vllm here is not asked instead.
-    command = [python, "-P", "-c", _ASK] if python else [str(path), "--version"]
+    command = [python, "-c", _ASK] if python else [str(path), "--version"]
+    # It keeps the current folder off sys.path, so that what lies here is not asked instead; Python 3.10 has no -P.
+    environ = {**os.environ, "PYTHONSAFEPATH": "1"}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=False, errors="replace")
+        done = subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=ASK_S, check=False, errors="replace"
+        )
     except (OSError, subprocess.SubprocessError) as error:
         note("native.version", spell(error))
         return None

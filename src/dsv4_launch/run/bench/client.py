@@ -29,6 +29,8 @@ _OUT, _WRAPPER, _DATA = "/dsv4-bench/out", "/dsv4-bench/client.py", "/dsv4-bench
 _END_S = 10.0
 _REMOVE_S = 60.0
 _KEPT = 400
+# What -P does from Python 3.11 on; 3.10, in which vLLM runs too, knows neither and must not stumble over it.
+_SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 _PROXIES = re.compile(r"^(https?|all|ftp)_proxy$", re.IGNORECASE)
 
 
@@ -70,7 +72,7 @@ class Client:
             asked = [KEY_ON_STDIN] if keyed else []
             return [*self._container(scratch, dataset, name), *asked, f"{_OUT}/{WATCH}", *words]
         if self.python:
-            return [self.python, "-P", str(WRAPPER), str(scratch / WATCH), *words]
+            return [self.python, str(WRAPPER), str(scratch / WATCH), *words]
         return [self.program, *words]
 
     def asking(self, line: str, name: str) -> list[str]:
@@ -80,8 +82,8 @@ class Client:
         """
         if self.image:
             words = ["docker", "run", "--rm", "--name", name, "--pull", "never", "--network", "none"]
-            return [*words, *self._surroundings({"PYTHONSAFEPATH": "1"}), "-c", line]
-        return [self.python, "-P", "-c", line] if self.python else []
+            return [*words, *self._surroundings(_SAFE_PATH), "-c", line]
+        return [self.python, "-c", line] if self.python else []
 
     def _container(self, scratch: Path, dataset: str, name: str) -> list[str]:
         words = ["docker", "run", "--rm", "--interactive", "--name", name]
@@ -107,7 +109,7 @@ class Client:
         kept = {n: v for n, v in environ.items() if not _PROXIES.match(n) and n not in (KEY_VARIABLE, "VLLM_API_KEY")}
         if self.image:
             return kept
-        return {**kept, **self.environment, **ENVIRONMENT, **({KEY_VARIABLE: key} if key else {})}
+        return {**kept, **self.environment, **ENVIRONMENT, **_SAFE_PATH, **({KEY_VARIABLE: key} if key else {})}
 
 
 def native_client(executable: str, environ: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Client:

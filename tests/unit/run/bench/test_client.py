@@ -37,7 +37,7 @@ def test_a_question_is_asked_with_the_packages_of_the_load_and_fetches_nothing()
     assert set(shared) <= set(asked)
     assert asked[asked.index("--pull") + 1] == "never"
     assert asked[asked.index("--entrypoint") :] == ["--entrypoint", "python3", "vllm:1", "-c", "print(1)"]
-    assert Client(python="/venv/bin/python").asking("print(1)", "ask") == ["/venv/bin/python", "-P", "-c", "print(1)"]
+    assert Client(python="/venv/bin/python").asking("print(1)", "ask") == ["/venv/bin/python", "-c", "print(1)"]
     assert Client(program="/bin/vllm").asking("print(1)", "ask") == []
 
 
