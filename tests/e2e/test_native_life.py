@@ -249,14 +249,20 @@ def test_secret_is_in_no_command_line_state_file_or_log(box: Box) -> None:
     box.write("secrets: {pass_through: [BOX_TOKEN]}\n")
     text = box.config.read_text().replace(f'"port": {box.port}', f'"port": {box.port}, "api_key_env": "BOX_KEY"')
     box.config.write_text(text)
-    done = box.serve("--detach", BOX_KEY=CANARY, BOX_TOKEN=CANARY)
+    other = "of-another-program"
+    done = box.serve("--detach", BOX_KEY=CANARY, BOX_TOKEN=CANARY, AWS_SECRET_ACCESS_KEY=other, HF_TOKEN="hub")
     assert done.returncode == 0, done.stderr
     log = box.folder_of_service / "server.log"
     until(lambda: b"startup complete" in log.read_bytes(), "it has started")
     seen = [done.stdout, done.stderr, *box.processes().values()]
     seen += [path.read_text() for path in box.folder_of_service.iterdir()]
     seen += [box.dsv4(*words, BOX_KEY=CANARY).stdout for words in (("status", box.name), ("show", box.name))]
-    assert not [text for text in seen if CANARY in text]
+    assert not [text for text in seen if CANARY in text or other in text]
+    assert "does not get: AWS_SECRET_ACCESS_KEY (" in done.stderr
+    for pid in box.processes():
+        given = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert not [variable for variable in given if other.encode() in variable], "no process of it has that"
+        assert b"HF_TOKEN=hub" in given
     request = urllib.request.Request(f"http://127.0.0.1:{box.port}/v1/models")
     request.add_header("Authorization", f"Bearer {CANARY}")
     with urllib.request.urlopen(request, timeout=150) as response:

@@ -231,7 +231,8 @@ class Secrets(Strict):
     hf_token: EnvName = Field("HF_TOKEN", description="Variable with the Hub token; used on the host to pull weights.")
     pass_through: tuple[EnvName, ...] = Field(
         (),
-        description="Variables handed to the server by name, from the environment of who launches.",
+        description="Variables handed to the server by name, from the environment of who launches. A native server "
+        "inherits the others of it, but none named as a secret is (…_TOKEN, …_PASSWORD, …_ACCESS_KEY).",
     )
 
 

@@ -6,7 +6,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dsv4_launch.config.model import LaunchConfig
+    from dsv4_launch.plan.types import Plan
 
 # The variable that vLLM reads its key from (vllm 0.20.0 envs.py, VLLM_API_KEY).
 KEY_VARIABLE = "VLLM_API_KEY"
@@ -32,6 +35,15 @@ def secret_names(config: LaunchConfig | None) -> frozenset[str]:
         config.watch.on_failure.webhook_env,
     }
     return CONVENTIONAL | {name for name in named if name}
+
+
+def withheld(variables: Iterable[str], plan: Plan | None) -> list[str]:
+    """What a native server does not inherit of a shell: what is named as a secret is, unless its config names it.
+
+    The Hub's token and vLLM's key go on, by the names that both read: a server that missed its key would be open.
+    """
+    named = CONVENTIONAL | {variable.env_from for variable in plan.environment} if plan else CONVENTIONAL
+    return sorted(name for name in variables if _SECRET_NAME.search(name.upper()) and name not in named)
 
 
 def looks_like_a_secret(name: str, value: str) -> bool:

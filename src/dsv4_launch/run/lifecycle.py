@@ -12,6 +12,7 @@ from dsv4_launch.checks.request import request_for
 from dsv4_launch.checks.selection import asked, gpu_places
 from dsv4_launch.errors import Dsv4Error, HostError, Interrupted, Problem, ServerError, SmokeError
 from dsv4_launch.facts import HostFacts
+from dsv4_launch.plan.secrets import withheld
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.api_key import with_key
 from dsv4_launch.run.claim import already, over
@@ -125,6 +126,8 @@ def launch(plan: Plan, rendered: Rendered, world: World, progress: Progress) -> 
     command = rendered.command.fill(world.places)
     what = f"container of {plan.container.image}" if plan.target == "docker" else "native process"
     progress.say(f"Launching {plan.name} ({what})")
+    if plan.target == "native" and (kept := withheld(world.environ, plan)):
+        progress.say(f"Secrets of this shell that the server does not get: {', '.join(kept)} (secrets.pass_through)")
     created = False
     try:
         with hold() as held:

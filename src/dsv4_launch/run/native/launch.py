@@ -18,6 +18,7 @@ from pathlib import Path
 
 import dsv4_launch
 from dsv4_launch.errors import HostError, ToolError
+from dsv4_launch.plan.secrets import withheld
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run import processes, state
 from dsv4_launch.run.native import service_folder
@@ -68,6 +69,12 @@ def variables(command: Command, environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def inherited(environ: Mapping[str, str], plan: Plan | None) -> dict[str, str]:
+    """What the server and its supervisor get of our environment."""
+    kept_back = withheld(environ, plan)
+    return {name: value for name, value in environ.items() if name not in kept_back}
+
+
 def new_record(name: str, argv: tuple[str, ...], plan: Plan | None, gpus: str = "") -> Record:
     """The record of a service that is about to be launched."""
     return Record(
@@ -106,6 +113,7 @@ def kill_all(folder: Path) -> None:
 def hand_over(folder: Path, record: Record, extra: Mapping[str, str], environ: Mapping[str, str], lock: int) -> None:
     """Start the supervisor, give it its orders and the lock, wait until the server runs.
 
+    ``environ`` is inherited, ``extra`` the server's own.
     An interruption meanwhile stops what was started. Raises ToolError when the server cannot be started.
     """
     service_folder.write(folder, record, service_folder.LAUNCH)

@@ -74,7 +74,7 @@ class NativeDriver:
             native_launch.make_room(folder)
             chosen = str(command.env.get("CUDA_VISIBLE_DEVICES", ""))
             record = native_launch.new_record(name, (program, *map(str, command.argv[1:])), plan, chosen)
-            native_launch.hand_over(folder, record, extra, environ, lock)
+            native_launch.hand_over(folder, record, extra, native_launch.inherited(environ, plan), lock)
         finally:
             os.close(lock)
 
