@@ -32,7 +32,8 @@ def already(plan: Plan, digest: str, world: World, progress: Progress) -> Outcom
     if over(found):
         progress.say(f"Replacing the finished {plan.name} ({'stopped' if found.stopped else ending(found)})")
         return None
-    if found.digest != digest:
+    # Of what is being launched it may not be told yet which plan it is.
+    if found.digest != digest and found.life != "created":
         raise HostError(
             f"{plan.name} runs already, with another config or by another version of dsv4{_by(found)}.",
             where=f"{found.target} {plan.name}",

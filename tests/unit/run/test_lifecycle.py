@@ -98,7 +98,12 @@ def test_the_same_plan_that_is_ready_is_left_alone(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("changes", "code"),
-    [({"digest": "other"}, "other-plan-runs"), ({"digest": DIGEST}, "name-taken"), ({"foreign": True}, "foreign")],
+    [
+        ({"digest": "other"}, "other-plan-runs"),
+        ({"digest": DIGEST}, "name-taken"),
+        ({"digest": "", "life": "created"}, "name-taken"),  # only its lock tells of it yet
+        ({"foreign": True}, "foreign"),
+    ],
 )
 def test_a_taken_name(changes: dict[str, object], code: str) -> None:
     driver = FakeDriver([service(**changes)])
