@@ -29,14 +29,14 @@ _DEATHS = (
 )
 _PROCESS = re.compile(r"\(([A-Za-z][\w =-]{0,60}?) pid=\d{1,10}[^)]{0,80}\)|\[(rank\d{1,5})\]:")
 _FRAME = re.compile(r'File "([^"]{1,400})", line (\d{1,7}), in (\S{1,120})')
-_NAMED = r"(?:\w{1,60}\.){0,8}[A-Z]\w{0,80}(?:Error|Exception|Interrupt|Failure|OutOfResources)"
+_NAMED = r"(?:\w{1,60}\.){0,8}[A-Z]\w{0,80}(?:Error|Exception|Interrupt|ystemExit|Failure|OutOfResources)"
 _RAISED = re.compile(rf"(?:^|[\s\]>|])(?<!raise )(?<!except )({_NAMED}(?:\(\w{{1,60}}\))?: \S.*)")
 _BARE = re.compile(rf"(?:^|[\s\]>|])(?<!raise )({_NAMED})\s*$")
 # What says only that another process failed, or that a client or an operator went.
 _EMPTY = re.compile(
     r"Engine core initialization failed|WorkerProc initialization failed|See (?:root cause|stack trace) above"
     r"|See stack trace (?:for|\(above\))|EngineDeadError|CancelledError|KeyboardInterrupt|RuntimeError: cancelled"
-    r"|RayTaskError"
+    r"|SystemExit|RayTaskError"
 )
 # Raised and caught all the time; what was raised meanwhile is what matters.
 _PASSING = re.compile(r"(?:^|\.)(?:KeyError|LookupError|StopIteration|Empty|AttributeError|CalledProcessError)\b")
@@ -47,6 +47,7 @@ _NATIVE = (
     "panic: ", "Caught signal ", "*** SIG", "Signal: ", "free(): ", "malloc(): ", ": not found", "CRITICAL",
     ": error: ",
 )  # fmt: skip
+_LETTERS = ("rror", "xception", 'File "', "died", "KeyboardInterrupt", "SystemExit")
 _PACKAGES = re.compile(r".*/(?:site|dist)-packages/")
 _OWN = re.compile(r"(?:.*/)?(vllm/.*)")
 _FOLDERS = re.compile(r"(?:[\w.-]{0,60}/){1,20}(?=[\w.-])")
@@ -101,7 +102,7 @@ class FirstFailure:
         if self._more:
             self._add(line)
         # Most lines tell of nothing: they cost a few searches for a few letters.
-        if not ("rror" in line or "xception" in line or 'File "' in line or "died" in line or _native(line)):
+        if not (any(letters in line for letters in _LETTERS) or _native(line)):
             if "Traceback (most" in line:
                 self._traceback(self._process(line))
             elif any(start in line for start in _STARTS):

@@ -66,6 +66,12 @@ def test_a_quiet_line_hides_no_other_one() -> None:
     assert shown("Duplicate GPU detected", quiet) == ["D103"]
 
 
+def test_an_all_reduce_that_vllm_does_without_is_no_failure() -> None:
+    at = "(Worker_TP0 pid=9) WARNING 11-25 16:21:00 [flashinfer_all_reduce.py:116]"
+    said = "Failed to initialize FlashInfer All Reduce workspace: Ninja build failed. Ninja output:"
+    assert shown(f"{at} {said}", f"{at} ninja: build stopped: subcommand failed.") == []
+
+
 def test_the_tenth_comes_before_the_hundredth() -> None:
     assert [advisory.number for advisory in advisories()] == list(range(1, len(advisories()) + 1))
     assert shown("toomanyrequests", "Connection refused: Read timed out", "No space left on device") == [

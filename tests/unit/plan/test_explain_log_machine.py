@@ -23,6 +23,18 @@ nvidia-container-cli: initialization error: nvml error: driver/library version m
  object file""",
         "D68",
     ),
+    "a toolkit older than cgroup v2": (
+        """docker: Error response from daemon: OCI runtime create failed: error running hook: exit status 1, stdout: ,
+ stderr: nvidia-container-cli: container error: cgroup subsystem devices not found: unknown.""",
+        "D157",
+    ),
+    "a docker that may not set the rules of devices": (
+        """docker: Error response from daemon: error running prestart hook #0: exit status 1, stdout: , stderr:
+nvidia-container-cli: mount error: failed to add device rules: unable to find any existing device filters attached to
+ the cgroup: bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted: unknown""",
+        "D157",
+    ),
+    "a mount that failed": ("nvidia-container-cli: mount error: file creation failed: /run/x: no such file", "D68"),
     "a container that lost its devices": (
         f"""{VLLM}RuntimeError: CUDA unknown error - this may be due to an incorrectly set up environment, e.g. changing
  env variable CUDA_VISIBLE_DEVICES after program start. Setting the available devices to be zero.

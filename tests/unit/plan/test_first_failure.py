@@ -73,6 +73,12 @@ def test_a_log_of_others_that_fell_says_nothing_first() -> None:
     assert first("INFO fine", "vllm.v1.engine.exceptions.EngineDeadError: See stack trace (above)") is None
 
 
+@pytest.mark.parametrize("end", ["KeyboardInterrupt: terminated", "SystemExit: 0", "KeyboardInterrupt"])
+def test_who_stopped_the_server_is_no_failure(end: str) -> None:
+    frame = f'  File "{SITE}/vllm/entrypoints/openai/api_server.py", line 1312, in signal_handler'
+    assert first("Traceback (most recent call last):", frame, end) is None
+
+
 def test_what_was_outlived_is_not_blamed() -> None:
     request = logged("APIServer", "Traceback (most recent call last):", "TypeError: of a bad request")
     assert first(*request, *WORKER) == first(*["x"] * len(request), *WORKER)

@@ -205,6 +205,9 @@ DRAWN = [
     ("tokenizers/registry.py", "No tokenizer registered", "D99"),
     ("v1/executor/ray_utils.py", "Cannot provide a placement group", "D140"),
     ("quantization/utils/fp8_utils.py", "weight quantization block_", "D144"),
+    ("kv_connector/v1/nixl", "Remote NIXL agent engine ID mismatch", "D110"),
+    ("v1/attention/selector.py", "Invalid attention backend for", "D115"),
+    ("models/deepseek_v4/nvidia/model.py", "n_physical_experts=", "D144"),
     ("config/model.py", "Unknown quantization method", "D152"),
     ("v1/kv_offload/base.py", "hash_block_size", "D156"),
 ]
