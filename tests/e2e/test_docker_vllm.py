@@ -50,6 +50,7 @@ def measure(node: Node, name: str) -> None:
     assert (print_.image, print_.client) == (image, f"image {image}")
     assert print_.image_digest == node.docker("image", "inspect", "-f", "{{.Id}}", image)
     assert (print_.vllm, print_.client_vllm) == ("0.32.0", "0.32.0+cpu")
+    assert f"vllm bench serve 0.32.0+cpu (image {image})" in (folder / "report/report.html").read_text()
     for key, concurrency in (("c0001-r1", 1), ("c0002-r1", 2)):
         # Byte for byte as vLLM writes it, and nothing of ours in it.
         text = (folder / "points" / f"{key}.json").read_text()
