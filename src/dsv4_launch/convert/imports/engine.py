@@ -13,7 +13,7 @@ from dsv4_launch.convert.read.engine import Engine, loaded
 from dsv4_launch.convert.read.words import Span, Word
 from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.argv.numbers import integer, number
-from dsv4_launch.plan.argv.parser import Given
+from dsv4_launch.plan.argv.parsed import Given
 
 _PARALLEL = {
     "tensor_parallel_size": "tensor",

@@ -12,7 +12,7 @@ from dsv4_launch.convert.lint.judge import Verdict
 from dsv4_launch.convert.read.launch import Launch, Variable
 from dsv4_launch.convert.read.words import Word
 from dsv4_launch.dataclass import dataclass
-from dsv4_launch.plan.argv.parser import Refusal
+from dsv4_launch.plan.argv.parsed import Refusal
 from dsv4_launch.values import nearest
 
 # Findings that leaving something out cures: engine options, variables, and container options by their name.

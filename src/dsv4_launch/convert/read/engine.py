@@ -16,7 +16,8 @@ from dsv4_launch.convert.read.launch import Launch
 from dsv4_launch.convert.read.words import ELIDED, Fault, Word
 from dsv4_launch.dataclass import dataclass
 from dsv4_launch.plan.argv.checks import check
-from dsv4_launch.plan.argv.parser import Parsed, Refusal, parse
+from dsv4_launch.plan.argv.parsed import Parsed, Refusal
+from dsv4_launch.plan.argv.parser import parse
 
 _TAGGED = re.compile(r"(?<![\w.])v?(\d{1,4}\.\d{1,4}\.\d{1,4}(?:\.?(?:rc|dev|post)[\w.+]{0,40})?)")
 _PUBLISHED = re.compile(r"v?\d+\.\d+\.\d+(?:-(?:cu\d+|ubuntu\d+|x86_64|aarch64|arm64))*|latest")

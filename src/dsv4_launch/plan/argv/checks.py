@@ -14,7 +14,7 @@ from typing import Any
 from dsv4_launch.catalog.field_values import not_one_of, shown, type_reason
 from dsv4_launch.catalog.flag_table import FlagTable
 from dsv4_launch.catalog.serve_checks import ServeCheck, registered, serve_checks
-from dsv4_launch.plan.argv.parser import Given, Parsed, Refusal
+from dsv4_launch.plan.argv.parsed import Given, Parsed, Refusal
 from dsv4_launch.plan.argv.values import values_of
 from dsv4_launch.plan.conditions import given_holds, must_holds
 

@@ -9,7 +9,7 @@ from typing import Any
 from dsv4_launch.catalog.field_values import as_float, meant_word
 from dsv4_launch.catalog.flag_table import Flag, FlagTable
 from dsv4_launch.catalog.flag_values import human_int
-from dsv4_launch.plan.argv.parser import Given, Parsed
+from dsv4_launch.plan.argv.parsed import Given, Parsed
 
 _CONTEXT = 1_048_576  # the model's own, where no other length is given
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dsv4_launch.catalog.flags import flag_table
 from dsv4_launch.cli.configs import builtins, load_config
-from dsv4_launch.plan.argv.parser import Parsed, parse
+from dsv4_launch.plan.argv.parsed import Parsed
+from dsv4_launch.plan.argv.parser import parse
 from dsv4_launch.plan.resolve import resolve
 
 FILES = {"c.yaml": "port: 9000\nenable-expert-parallel: true\ncompilation-config: {mode: 3}\nlora-modules: []\n"}
