@@ -56,37 +56,61 @@ def serve(plan: Plan, rendered: Rendered, world: World, options: Options, progre
         fetch(plan, facts, world, progress, times, pull=options.pull)
     except KeyboardInterrupt:
         progress.close()
-        raise Interrupted(f"Interrupted before {plan.name} was launched; nothing was started.") from None
+        raise _not_started(plan) from None
     if gpus:
         progress.say(f"GPUs {','.join(map(str, gpus))} of {len(facts.gpus or ())} are taken")
     times.reach("launch", "creating the service")
-    with world.changing(plan.name):
-        launch(plan, rendered, replace(world, places={**world.places, **gpu_places(wanted, facts)}), progress)
-        try:
-            up = (
-                Ready(0.0, plan.served_model_names)
-                if options.detach
-                else await_ready(plan, world, options, progress, times)
-            )
-            _tested(plan, digest, world, options, progress)
-            record(plan, digest, world, progress, "detached" if options.detach else "healthy", by=options.by)
-            if world.starts and up.stages:
-                world.starts.record(digest, up.stages)
-        except KeyboardInterrupt:  # nobody was told yet that it is ready
-            raise _undone(plan, world.driver, progress) from None
-    return Outcome(
-        state="detached" if options.detach else "ready",
-        name=plan.name,
-        target=plan.target,
-        base_url=plan.base_url,
-        models=up.models or plan.served_model_names,
-        digest=digest,
-        seconds=round(up.seconds, 1),
-        gpus=gpus,
-        checks=checks,
-        skipped=dict(options.skips),
-        stages=up.stages,
-    )
+    there, up = replace(world, places={**world.places, **gpu_places(wanted, facts)}), None
+    try:
+        with world.changing(plan.name):
+            up = _bring_up(plan, rendered, there, digest, options, progress, times)
+        return Outcome(
+            state="detached" if options.detach else "ready",
+            name=plan.name,
+            target=plan.target,
+            base_url=plan.base_url,
+            models=up.models or plan.served_model_names,
+            digest=digest,
+            seconds=round(up.seconds, 1),
+            gpus=gpus,
+            checks=checks,
+            skipped=dict(options.skips),
+            stages=up.stages,
+        )
+    except KeyboardInterrupt:  # nobody was told yet that it is ready
+        if up is None:
+            raise _not_started(plan) from None
+        raise _undone(plan, world.driver, progress) from None
+
+
+def _bring_up(
+    plan: Plan,
+    rendered: Rendered,
+    world: World,
+    digest: str,
+    options: Options,
+    progress: Progress,
+    times: StageTimes,
+) -> Ready:
+    """Launch, wait, test, and write it down. Raises KeyboardInterrupt only when nothing is launched yet."""
+    launch(plan, rendered, world, progress)
+    try:
+        up = (
+            Ready(0.0, plan.served_model_names)
+            if options.detach
+            else await_ready(plan, world, options, progress, times)
+        )
+        _tested(plan, digest, world, options, progress)
+        record(plan, digest, world, progress, "detached" if options.detach else "healthy", by=options.by)
+        if world.starts and up.stages:
+            world.starts.record(digest, up.stages)
+    except KeyboardInterrupt:
+        raise _undone(plan, world.driver, progress) from None
+    return up
+
+
+def _not_started(plan: Plan) -> Interrupted:
+    return Interrupted(f"Interrupted before {plan.name} was launched; nothing was started.")
 
 
 def dry_run(plan: Plan, rendered: Rendered, world: World, options: Options) -> DryRun:

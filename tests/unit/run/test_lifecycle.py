@@ -231,6 +231,20 @@ def test_ctrl_c_while_a_start_is_written_down_takes_it_away(detach: bool) -> Non
     assert driver.calls == ["create", "stop", "remove"]
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_ctrl_c_while_the_name_is_taken_or_given_back(late: bool) -> None:
+    @contextlib.contextmanager
+    def changing(_name: str) -> Iterator[None]:
+        if late:
+            yield
+        raise KeyboardInterrupt
+
+    driver = FakeDriver([None])
+    with pytest.raises(Interrupted, match="stopped and removed" if late else "nothing was started"):
+        serve(B200, RENDERED, replace(world(driver, HOST, HF_TOKEN="t"), changing=changing), Options(), Told())
+    assert driver.calls == (["create", "stop", "remove"] if late else [])
+
+
 @pytest.mark.parametrize("created", [True, False])
 def test_ctrl_c_heard_as_soon_as_a_launch_is_over_undoes_what_it_made(
     monkeypatch: pytest.MonkeyPatch, created: bool
