@@ -166,10 +166,13 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
-def nearest(name: str, names: Iterable[str], prefix: str = "") -> str | None:
-    """The name that was probably meant, or None. A ``prefix`` that all of them begin with is not compared."""
+def nearest(name: str, names: Iterable[str], prefix: str = "", alike: float = 0.6) -> str | None:
+    """The name that was probably meant, or None. A ``prefix`` that all of them begin with is not compared.
+
+    ``alike``: how much of two names must be the same (0 to 1).
+    """
     folded = {n.removeprefix(prefix).lower().replace("-", "_"): n for n in names}
-    found = difflib.get_close_matches(name.removeprefix(prefix).lower().replace("-", "_"), folded, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.removeprefix(prefix).lower().replace("-", "_"), folded, n=1, cutoff=alike)
     return folded[found[0]] if found else None
 
 

@@ -161,7 +161,8 @@ class _Reader:
             self.refusals.append(Refusal("ambiguous", message, name, at, "Write the option in full."))
             return
         # Telling what was meant costs a look at every spelling: for a few, not for a heap of them.
-        meant = nearest(name, self.table.by_flag) if len(self.refusals) < _MOST_HINTS and len(name) < 100 else None
+        few = len(self.refusals) < _MOST_HINTS and len(name) < 100
+        meant = nearest(name, self.table.by_flag, "--", alike=0.7) if few else None
         fix = f"Did you mean {meant}?" if meant else ""
         message = f"vLLM {self.table.version} has no option {name}."
         self.refusals.append(Refusal("unknown-option", message, name, at, fix))

@@ -78,3 +78,17 @@ def test_a_guess_is_asked_and_not_done() -> None:
     command = repaired(verdict, text)
     assert "--config" not in command
     assert "left out: --omni" in command
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("--tensor-paralel-size 2", "--tensor-parallel-size"),
+        ("--num-speculative-tokens 2", "--speculative-config"),
+        ("--omni", None),  # another program's
+    ],
+)
+def test_an_option_that_is_like_none_brings_no_guess(written: str, asked: str | None) -> None:
+    (verdict,) = lint(f"docker run {IMAGE} {MODEL} {written}")
+    (unknown,) = [one for one in verdict.findings if one.code == "unknown-option"]
+    assert (f"Did you mean {asked}?" if asked else "") == unknown.fix
