@@ -11,8 +11,9 @@ from typing import Any
 
 from dsv4_launch.bench.gpu import Gpus
 from dsv4_launch.bench.results import GpuLoad, Server
+from dsv4_launch.run.status.histogram import Histogram
 from dsv4_launch.run.status.metrics import Metrics, MetricsError, scrape
-from dsv4_launch.run.status.window import Histogram, between
+from dsv4_launch.run.status.window import between
 from dsv4_launch.values import to_data
 
 EVERY_S = 1.0

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dsv4_launch.catalog.metrics import Series, series
-from dsv4_launch.run.status.window import Histogram
+from dsv4_launch.run.status.histogram import Histogram
 
 FETCH_S = 3.0
 # A server with many engines tells about 40 kB an engine.

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dsv4_launch.run.status.histogram import Histogram
 from dsv4_launch.run.status.metrics import Metrics
-from dsv4_launch.run.status.window import Histogram, Window, between
+from dsv4_launch.run.status.window import Window, between
 
 QUANTILES: Mapping[str, float] = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 

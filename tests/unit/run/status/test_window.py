@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsv4_launch.run.status.histogram import Histogram
 from dsv4_launch.run.status.metrics import Metrics
-from dsv4_launch.run.status.window import Histogram, between
+from dsv4_launch.run.status.window import between
 
 INF = math.inf
 BOUNDS = (0.1, 0.25, 0.5, 1.0, INF)
