@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from dsv4_launch.plan.explain_log import without_secrets
@@ -217,6 +218,14 @@ class FirstFailure:
     def _failure(self, process: str, said: str, frame: str) -> Failure:
         said = without_secrets(said.strip())[:_LONGEST_SAID]
         return Failure(process, said, self._line, frame, searched(said))
+
+
+def first_failure(lines: Iterable[str]) -> Failure | None:
+    """The failure that a log tells first; None where it tells of none."""
+    reader = FirstFailure()
+    for line in lines:
+        reader.see(line)
+    return reader.found
 
 
 def _replaces(after: Failure, before: Failure, link: str) -> bool:

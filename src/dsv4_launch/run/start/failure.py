@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from dsv4_launch.errors import Problem, ServerError, SmokeError
 from dsv4_launch.plan.explain_log import without_secrets
+from dsv4_launch.plan.first_failure import first_failure
 from dsv4_launch.plan.types import Plan
 from dsv4_launch.run.endpoint import Answer, Completion
 from dsv4_launch.run.progress import clock_text
@@ -15,15 +15,6 @@ from dsv4_launch.run.start.log_tail import LogTail
 from dsv4_launch.values import counted
 
 SHOWN_LINES = 20
-
-_CAUSE = re.compile(
-    r"(?:^|[\s\]])((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Interrupt): .+|.*error: (?:argument|unrecogni).+)"
-)
-# What says only that another process failed.
-_EMPTY_CAUSE = re.compile(
-    r"Engine core initialization failed|WorkerProc initialization failed|See (?:root cause|stack trace) above"
-    r"|See stack trace (?:for|\(above\))|EngineDeadError"
-)
 
 
 def cannot_complete(plan: Plan, completion: Completion) -> SmokeError:
@@ -88,11 +79,8 @@ def ending(found: Seen) -> str:
 
 def cause(lines: Iterable[str]) -> str:
     """The exception that the log blames first ("" if none): a traceback often ends with another one."""
-    for line in lines:
-        found = _CAUSE.search(line)
-        if found and not _EMPTY_CAUSE.search(line):
-            return without_secrets(found.group(1).strip())[:300]
-    return ""
+    found = first_failure(lines)
+    return found.said if found else ""
 
 
 def _shown(lines: Iterable[str]) -> str:
