@@ -9,7 +9,7 @@ import pty
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,6 +99,16 @@ class Bench:
         process = self.start(words, **env)
         out, err = process.communicate(timeout=timeout_s)
         return subprocess.CompletedProcess(list(words), process.returncode, out, err)
+
+
+def benches(folder: Path) -> Iterator[Bench]:
+    """A bench in a folder, whose servers are stopped afterwards, also after a failed test."""
+    bench = Bench(folder)
+    try:
+        yield bench
+    finally:
+        for server in bench.servers:
+            server.stop()
 
 
 def old_python(path: Path, of: Path | str = sys.executable) -> Path:

@@ -13,7 +13,7 @@ import pytest
 
 from dsv4_launch.bench.results import dump
 from dsv4_launch.run.bench import store
-from e2e.bench_box import QUICK, Bench, Calibrated, old_python
+from e2e.bench_box import QUICK, Bench, Calibrated, benches, old_python
 from e2e.conftest import until
 
 SMALL = ("--input-len", "16", "--output-len", "8", "--requests-per-concurrency", "4", "--warmup", "1")
@@ -23,10 +23,7 @@ LONG = ("--requests-per-concurrency", "400")
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    for server in made.servers:
-        server.stop()
+    yield from benches(tmp_path)
 
 
 @pytest.fixture(scope="module")

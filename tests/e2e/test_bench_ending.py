@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dsv4_launch.run.bench import store
-from e2e.bench_box import DRAWN, DSV4, QUICK, STANDIN, Bench, Calibrated
+from e2e.bench_box import DRAWN, DSV4, QUICK, STANDIN, Bench, Calibrated, benches
 from e2e.conftest import until
 
 SMALL = ("--input-len", "16", "--output-len", "4", "--requests-per-concurrency", "2", "--warmup", "0")
@@ -25,10 +25,7 @@ TOO_LITTLE_KIB = 3 * 2**20
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    for server in made.servers:
-        server.stop()
+    yield from benches(tmp_path)
 
 
 @pytest.fixture(scope="module")

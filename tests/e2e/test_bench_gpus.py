@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dsv4_launch.run.bench import store
-from e2e.bench_box import QUICK, Bench
+from e2e.bench_box import QUICK, Bench, benches
 from e2e.nvml_shim import build_shim
 
 GPUS = """driver 580.95.05
@@ -52,10 +52,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    for server in made.servers:
-        server.stop()
+    yield from benches(tmp_path)
 
 
 def shim(library: Path, folder: Path, text: str = GPUS) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.bench_box import QUICK, Bench
+from e2e.bench_box import QUICK, Bench, benches
 
 # Set the title, clear the screen, colour by a C1 code, rich's markup, a link, backspace, DEL.
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m[red]x[/red][link=http://x]\x1b[31m\b\x7f"
@@ -22,10 +22,7 @@ SMALL = ("--input-len", "16", "--output-len", "4", "--requests-per-concurrency",
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    for server in made.servers:
-        server.stop()
+    yield from benches(tmp_path)
 
 
 def test_the_live_table_shows_text_as_text(bench: Bench) -> None:
